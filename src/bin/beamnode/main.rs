@@ -1,0 +1,3 @@
+//! The `beamnode` command.
+
+fn main() {}

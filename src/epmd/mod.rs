@@ -1,0 +1,1 @@
+//! The Erlang port mapper daemon's protocol.

@@ -1,0 +1,1 @@
+//! Sockets, and the task that owns each.

@@ -1,0 +1,1 @@
+//! The node: connections, processes, registered names, node events.

@@ -1,0 +1,1 @@
+//! The services that other nodes expect of a node.

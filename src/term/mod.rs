@@ -1,0 +1,1 @@
+//! Erlang terms, their order and their text form.
