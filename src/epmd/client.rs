@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use super::DEFAULT_PORT;
 use super::message::{
     AnswerError, LookupAnswer, MAX_EXTRA, Name, NamesAnswer, NodeInfo, RegisterAnswer, Registrant, Request,
+    split_port,
 };
 
 /// How long an operation may take unless [`Client::timeout`] says otherwise: what Erlang's own client grants EPMD.
@@ -176,22 +177,22 @@ impl Client {
         NamesAnswer::decode(&answer).map_err(|reason| self.malformed(reason))
     }
 
+    /// As [`Client::names`], the list left as the text that EPMD gave: lines of the form `name NAME at port PORT`, and
+    /// whatever else somebody has put into a name.
+    ///
+    /// # Errors
+    /// Whatever keeps EPMD from answering.
+    pub async fn names_text(&self) -> Result<(u16, Vec<u8>), ClientError> {
+        self.text(&Request::Names).await
+    }
+
     /// Everything that EPMD knows, as text for people, and the port that it says it listens on. Only for the EPMD
     /// of this host.
     ///
     /// # Errors
     /// Whatever keeps EPMD from answering.
-    pub async fn dump(&self) -> Result<(u32, Vec<u8>), ClientError> {
-        let mut answer = self.exchange(&Request::Dump).await?;
-        if answer.is_empty() {
-            return Err(self.closed());
-        }
-        let Some((port, _)) = answer.split_first_chunk() else {
-            return Err(self.malformed(AnswerError::Truncated));
-        };
-        let port = u32::from_be_bytes(*port);
-        answer.drain(..4);
-        Ok((port, answer))
+    pub async fn dump(&self) -> Result<(u16, Vec<u8>), ClientError> {
+        self.text(&Request::Dump).await
     }
 
     /// Ends the EPMD of this host. It refuses while nodes are registered, unless it runs with
@@ -224,6 +225,17 @@ impl Client {
             [] => Err(self.closed()),
             [first, ..] => Err(self.malformed(AnswerError::UnknownTag(*first))),
         }
+    }
+
+    /// Sends a request whose answer is a port and text.
+    async fn text(&self, request: &Request) -> Result<(u16, Vec<u8>), ClientError> {
+        let mut answer = self.exchange(request).await?;
+        if answer.is_empty() {
+            return Err(self.closed());
+        }
+        let (port, _) = split_port(&answer).map_err(|reason| self.malformed(reason))?;
+        answer.drain(..4);
+        Ok((port, answer))
     }
 
     /// Sends a request and gives what comes until the daemon closes the connection.

@@ -390,7 +390,7 @@ impl Deframer {
     /// Takes in what one read from the connection gave.
     pub fn input(&mut self, bytes: &[u8]) -> Deframed {
         let want = match self.want {
-            // A daemon that knows the length reads no further than that.
+            // The caller has read no more than what is missing.
             Some(want) => {
                 let missing = want.saturating_sub(self.buffer.len());
                 self.buffer
@@ -420,16 +420,13 @@ impl Deframer {
         Deframed::Packet(packet)
     }
 
-    /// Bytes held so far, length field included.
+    /// How many bytes the next read from the connection may take at most. A daemon leaves what comes behind a request unread:
+    /// on a connection that is then held for a registration, it finds it there as a violation of the protocol.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.buffer.len()
-    }
-
-    /// Whether nothing has come yet.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+    pub fn room(&self) -> usize {
+        self.want
+            .unwrap_or(2 + MAX_REQUEST)
+            .saturating_sub(self.buffer.len())
     }
 }
 
@@ -526,7 +523,7 @@ impl LookupAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamesAnswer {
     /// The port on which the daemon says that it listens.
-    pub epmd_port: u32,
+    pub epmd_port: u16,
     /// The registered nodes, the newest first.
     pub names: Vec<NameEntry>,
 }
@@ -534,7 +531,7 @@ pub struct NamesAnswer {
 impl NamesAnswer {
     /// Reads the whole answer: what came until the daemon closed the connection.
     pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
-        let (mut text, epmd_port) = dword(bytes).map_err(|_| AnswerError::Truncated)?;
+        let (epmd_port, mut text) = split_port(bytes)?;
         let mut names = Vec::new();
         while !text.is_empty() {
             let (rest, entry) = name_line(text)?;
@@ -554,6 +551,15 @@ impl NamesAnswer {
     }
 }
 
+/// Splits an answer to NAMES_REQ or DUMP_REQ into the daemon's port and its text.
+///
+/// # Errors
+/// When there is no port in the place of the port, as when something else than EPMD has answered.
+pub fn split_port(bytes: &[u8]) -> Result<(u16, &[u8]), AnswerError> {
+    let (text, port) = dword(bytes).map_err(|_| AnswerError::Truncated)?;
+    Ok((u16::try_from(port).map_err(|_| AnswerError::BadPort(port))?, text))
+}
+
 /// What is wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
@@ -563,6 +569,9 @@ pub enum AnswerError {
     /// The answer ends before it is complete.
     #[error("the answer is not complete")]
     Truncated,
+    /// Where the port of EPMD should be is something else.
+    #[error("the answer has {0} in the place of EPMD's port")]
+    BadPort(u32),
     /// A name in it is not one.
     #[error("the answer has a name that is not valid")]
     BadName,

@@ -61,6 +61,8 @@ pub struct Server {
     debugging: bool,
     packet_timeout: Duration,
     silent_limit: usize,
+    delay_accept: Duration,
+    delay_write: Duration,
 }
 
 impl Server {
@@ -91,23 +93,22 @@ impl Server {
             )
         };
         let mut listeners = Vec::new();
+        let mut failure = None;
         for &address in &first {
             match listen(SocketAddr::from((address, port))) {
                 Ok(listener) => listeners.push(listener),
+                Err(error @ BindError::InUse { .. }) => return Err(error),
                 // Nobody asked for these by name, and a host without IPv6 is none the worse for it.
-                Err(BindError::Failed { source, .. })
-                    if matches!(
-                        source.kind(),
-                        io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable
-                    ) || source.raw_os_error() == Some(EAFNOSUPPORT) => {}
-                Err(error) => return Err(error),
+                Err(error) => _ = failure.get_or_insert(error),
             }
         }
         for &address in others.iter().filter(|address| !first.contains(address)) {
             listeners.push(listen(SocketAddr::from((address, port)))?);
         }
-        if listeners.is_empty() {
-            return Err(BindError::NoAddress);
+        if let Some(failure) = failure
+            && listeners.is_empty()
+        {
+            return Err(failure);
         }
         Self::from_listeners(listeners)
     }
@@ -141,7 +142,7 @@ impl Server {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| BindError::Socket { source })?;
         if addresses.is_empty() {
-            return Err(BindError::NoAddress);
+            return Err(BindError::NoSocket);
         }
         Ok(Self {
             listeners,
@@ -150,6 +151,8 @@ impl Server {
             debugging: false,
             packet_timeout: DEFAULT_PACKET_TIMEOUT,
             silent_limit: DEFAULT_SILENT_LIMIT,
+            delay_accept: Duration::ZERO,
+            delay_write: Duration::ZERO,
         })
     }
 
@@ -187,6 +190,14 @@ impl Server {
         self
     }
 
+    /// Plays a busy server: waits before accepting a connection, and before writing an answer.
+    #[must_use]
+    pub const fn delays(mut self, accept: Duration, write: Duration) -> Self {
+        self.delay_accept = accept;
+        self.delay_write = write;
+        self
+    }
+
     /// Serves until `shutdown` is ready or somebody kills the daemon. Every connection is closed then.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Ended {
         let (killed, mut kill) = mpsc::channel(1);
@@ -199,6 +210,7 @@ impl Server {
             port: self.addresses.first().map_or(0, SocketAddr::port),
             packet_timeout: self.packet_timeout,
             silent_limit: self.silent_limit,
+            delay_write: self.delay_write,
             killed,
         });
         // Dropped at the end, which ends all connections.
@@ -211,7 +223,12 @@ impl Server {
                 Some(()) = kill.recv() => return Ended::Killed,
                 Some(_) = connections.join_next() => {}
                 accepted = accept(&self.listeners) => match accepted {
-                    Ok((stream, peer)) => shared.start(stream, peer, &mut connections),
+                    Ok((stream, peer)) => {
+                        if !self.delay_accept.is_zero() {
+                            tokio::time::sleep(self.delay_accept).await;
+                        }
+                        shared.start(stream, peer, &mut connections);
+                    }
                     Err(error) if is_passing(&error) => {}
                     Err(error) => {
                         tracing::error!(%error, "cannot accept");
@@ -255,9 +272,9 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
-    /// No address is left to listen at.
-    #[error("there is no address to listen at")]
-    NoAddress,
+    /// No socket was handed over.
+    #[error("there is no socket to listen on")]
+    NoSocket,
     /// Not an address.
     #[error("cannot parse IP address \"{text}\"")]
     BadAddress {
@@ -281,9 +298,6 @@ pub fn parse_addresses(list: &str) -> Result<Vec<IpAddr>, BindError> {
         .collect()
 }
 
-/// The number of the error "address family not supported", the same on all Linux platforms that matter.
-const EAFNOSUPPORT: i32 = 97;
-
 /// What all connections share.
 #[derive(Debug)]
 struct Shared {
@@ -297,6 +311,7 @@ struct Shared {
     port: u16,
     packet_timeout: Duration,
     silent_limit: usize,
+    delay_write: Duration,
     killed: mpsc::Sender<()>,
 }
 
@@ -306,9 +321,10 @@ impl Shared {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed);
         let local = is_local(peer.ip(), &stream);
         let connection = Connection {
+            id: id_of(&stream, number),
             stream,
             session: Session::new(),
-            id: ConnectionId(number),
+            number,
             local,
             shared: Arc::clone(self),
         };
@@ -330,6 +346,8 @@ struct Connection {
     stream: TcpStream,
     session: Session,
     id: ConnectionId,
+    /// How many connections have come before.
+    number: u64,
     local: bool,
     shared: Arc<Shared>,
 }
@@ -372,10 +390,13 @@ impl Connection {
                 continue;
             };
             if !answer.is_empty() {
+                if !self.shared.delay_write.is_zero() {
+                    tokio::time::sleep(self.shared.delay_write).await;
+                }
                 self.stream.write_all(&answer).await?;
             }
             if step != Step::Read {
-                let handle = lock(&self.shared.silent).remove(&self.id.0);
+                let handle = lock(&self.shared.silent).remove(&self.number);
                 if step == Step::Hold
                     && let Some(handle) = handle
                 {
@@ -391,7 +412,8 @@ impl Connection {
     fn read(&mut self) -> io::Result<Option<(Step, Vec<u8>)>> {
         // On the stack, not in the future: a connection that waits holds no buffer.
         let mut buffer = [0; super::message::MAX_REQUEST + 2];
-        match self.stream.try_read(&mut buffer) {
+        let room = self.session.room().min(buffer.len());
+        match self.stream.try_read(buffer.get_mut(..room).unwrap_or_default()) {
             Ok(0) => Ok(Some((Step::Close, Vec::new()))),
             Ok(length) => {
                 let context = Context {
@@ -439,9 +461,21 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // Before the socket closes: who sees it closed may take the name at once.
         self.session.closed(self.id, &mut lock(&self.shared.names));
-        lock(&self.shared.silent).remove(&self.id.0);
+        lock(&self.shared.silent).remove(&self.number);
         lock(&self.shared.holding).remove(&self.id);
     }
+}
+
+/// The descriptor identifies a connection as long as it is open, and is what a dump shows.
+#[cfg(unix)]
+fn id_of(stream: &TcpStream, number: u64) -> ConnectionId {
+    use std::os::fd::AsRawFd as _;
+    ConnectionId(u64::try_from(stream.as_raw_fd()).unwrap_or(number))
+}
+
+#[cfg(not(unix))]
+fn id_of(_: &TcpStream, number: u64) -> ConnectionId {
+    ConnectionId(number)
 }
 
 /// Whether the other end is on this host: at a loopback address, or at the very address that it has reached us by.

@@ -110,6 +110,15 @@ impl Session {
         }
     }
 
+    /// How many bytes the next read from the connection may take at most.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match &self.state {
+            State::Reading(deframer) => deframer.room(),
+            State::Holding | State::Over => 1,
+        }
+    }
+
     /// The connection has ended, from whichever side: its name is free.
     pub fn closed(&mut self, connection: ConnectionId, registry: &mut Registry) {
         if matches!(self.state, State::Holding)

@@ -1,3 +1,52 @@
-//! The `beamnode` command.
+//! The `beamnode` command: one module a subcommand.
+//!
+//! Called under the name `epmd`, through a link or a copy, it behaves as that daemon's program does.
 
-fn main() {}
+mod epmd;
+mod names;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A node in a cluster of Erlang and Elixir nodes.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Epmd(epmd::Args),
+    Names(names::Args),
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    if Path::new(&program).file_stem() == Some(OsStr::new("epmd")) {
+        return epmd::run(arguments);
+    }
+    match Cli::parse().command {
+        Command::Epmd(args) => epmd::run(args.arguments),
+        Command::Names(args) => names::run(&args),
+    }
+}
+
+/// Runs `work` on a runtime of one thread: enough for a command that asks a question or two.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work))
+}
+
+/// Says on stderr what went wrong, with its causes left to its own text, and gives the exit code for it.
+fn failure(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("beamnode: {error}");
+    ExitCode::FAILURE
+}
