@@ -111,6 +111,22 @@ impl Client {
         self
     }
 
+    /// The port on which EPMD is asked.
+    #[must_use]
+    pub const fn epmd_port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it is the EPMD of this host that is asked, at a loopback address.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        match self.host {
+            Host::Local => true,
+            Host::Address(address) => address.is_loopback(),
+            Host::Name(_) => false,
+        }
+    }
+
     /// Registers a node. It stays registered until the [`Registration`] is dropped or lost.
     ///
     /// # Errors
@@ -122,7 +138,9 @@ impl Client {
             });
         }
         self.within(async {
-            let mut stream = self.ask(&Request::Register(node.clone())).await?;
+            let (mut stream, _) = self
+                .ask(&self.addresses().await?, &Request::Register(node.clone()))
+                .await?;
             let mut answer = Vec::with_capacity(8);
             loop {
                 match RegisterAnswer::decode(&answer).map_err(|reason| self.malformed(reason))? {
@@ -155,14 +173,35 @@ impl Client {
     /// # Errors
     /// Whatever keeps EPMD from answering.
     pub async fn lookup(&self, name: &Name) -> Result<Option<NodeInfo>, ClientError> {
-        let answer = self.exchange(&Request::Lookup(name.clone())).await?;
-        if answer.is_empty() {
-            return Err(self.closed());
-        }
-        match LookupAnswer::decode(&answer).map_err(|reason| self.malformed(reason))? {
-            LookupAnswer::Found(node) => Ok(Some(node)),
-            LookupAnswer::NotFound => Ok(None),
-        }
+        Ok(self.locate(name).await?.map(|(node, _)| node))
+    }
+
+    /// As [`Client::lookup`], with where the node listens: its port at each address of the host, first that at which EPMD has
+    /// answered, then IPv4 before IPv6.
+    ///
+    /// # Errors
+    /// Whatever keeps EPMD from answering.
+    pub async fn locate(&self, name: &Name) -> Result<Option<(NodeInfo, Vec<SocketAddr>)>, ClientError> {
+        self.within(async {
+            let addresses = self.addresses().await?;
+            let (stream, answering) = self.ask(&addresses, &Request::Lookup(name.clone())).await?;
+            let answer = self.read(stream).await?;
+            if answer.is_empty() {
+                return Err(self.closed());
+            }
+            match LookupAnswer::decode(&answer).map_err(|reason| self.malformed(reason))? {
+                LookupAnswer::Found(node) => {
+                    let others = addresses.into_iter().filter(|address| *address != answering);
+                    let addresses = std::iter::once(answering)
+                        .chain(others)
+                        .map(|address| SocketAddr::new(address.ip(), node.port))
+                        .collect();
+                    Ok(Some((node, addresses)))
+                }
+                LookupAnswer::NotFound => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The nodes that are registered, the newest first, and the port that EPMD says it listens on.
@@ -241,53 +280,29 @@ impl Client {
     /// Sends a request and gives what comes until the daemon closes the connection.
     async fn exchange(&self, request: &Request) -> Result<Vec<u8>, ClientError> {
         self.within(async {
-            let stream = self.ask(request).await?;
-            let mut answer = Vec::new();
-            match stream.take(MAX_ANSWER + 1).read_to_end(&mut answer).await {
-                // A daemon that closes with bytes of ours unread resets the connection behind its answer.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !answer.is_empty() => {}
-                Err(error) => return Err(self.broken(error)),
-                Ok(_) if answer.len() as u64 > MAX_ANSWER => return Err(ClientError::AnswerTooLong),
-                Ok(_) => {}
-            }
-            Ok(answer)
+            let (stream, _) = self.ask(&self.addresses().await?, request).await?;
+            self.read(stream).await
         })
         .await
     }
 
-    /// Connects and sends a request.
-    async fn ask(&self, request: &Request) -> Result<TcpStream, ClientError> {
-        let mut stream = self.connect().await?;
-        stream
-            .write_all(&request.encode())
-            .await
-            .map_err(|error| self.broken(error))?;
-        Ok(stream)
-    }
-
-    async fn connect(&self) -> Result<TcpStream, ClientError> {
-        let addresses = match &self.host {
-            Host::Local => vec![
-                SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
-                SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)),
-            ],
-            Host::Address(address) => vec![SocketAddr::from((*address, self.port))],
-            Host::Name(name) => {
-                let unresolved = |source| ClientError::UnknownHost {
-                    host: name.clone(),
-                    source,
-                };
-                tokio::net::lookup_host((name.as_str(), self.port))
-                    .await
-                    .map_err(unresolved)?
-                    .collect()
-            }
-        };
+    /// Connects to the first of the addresses that accepts, and sends a request.
+    async fn ask(
+        &self,
+        addresses: &[SocketAddr],
+        request: &Request,
+    ) -> Result<(TcpStream, SocketAddr), ClientError> {
         // The first failure is the one to tell: that of the address that the host is usually reached by.
         let mut failure = None;
-        for address in addresses {
+        for &address in addresses {
             match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
+                Ok(mut stream) => {
+                    stream
+                        .write_all(&request.encode())
+                        .await
+                        .map_err(|error| self.broken(error))?;
+                    return Ok((stream, address));
+                }
                 Err(source) => {
                     failure.get_or_insert(if source.kind() == io::ErrorKind::ConnectionRefused {
                         ClientError::NotRunning { address }
@@ -297,10 +312,33 @@ impl Client {
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| ClientError::UnknownHost {
-            host: self.host.to_string(),
-            source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-        }))
+        Err(failure.unwrap_or_else(|| self.unknown(io::ErrorKind::NotFound.into())))
+    }
+
+    /// Reads what comes until the daemon closes the connection.
+    async fn read(&self, stream: TcpStream) -> Result<Vec<u8>, ClientError> {
+        let mut answer = Vec::new();
+        match stream.take(MAX_ANSWER + 1).read_to_end(&mut answer).await {
+            // A daemon that closes with bytes of ours unread resets the connection behind its answer.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !answer.is_empty() => {}
+            Err(error) => return Err(self.broken(error)),
+            Ok(_) if answer.len() as u64 > MAX_ANSWER => return Err(ClientError::AnswerTooLong),
+            Ok(_) => {}
+        }
+        Ok(answer)
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, ClientError> {
+        match &self.host {
+            Host::Local => Ok(vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)),
+            ]),
+            Host::Address(address) => Ok(vec![SocketAddr::from((*address, self.port))]),
+            Host::Name(name) => resolve_host(name, self.port)
+                .await
+                .map_err(|source| self.unknown(source)),
+        }
     }
 
     async fn within<T>(
@@ -313,6 +351,13 @@ impl Client {
                 host: self.host.to_string(),
                 after: self.timeout,
             }),
+        }
+    }
+
+    fn unknown(&self, source: io::Error) -> ClientError {
+        ClientError::UnknownHost {
+            host: self.host.to_string(),
+            source,
         }
     }
 
@@ -461,4 +506,20 @@ pub fn port_from_environment() -> u16 {
         .ok()
         .and_then(|port| port.trim().parse().ok())
         .unwrap_or(DEFAULT_PORT)
+}
+
+/// The addresses of a host, by the system's resolver: at least one, IPv4 before IPv6, because that is where Erlang nodes listen
+/// unless told otherwise, whatever order the host's other services like.
+pub(super) async fn resolve_host(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    ipv4_first(&mut addresses);
+    Ok(addresses)
+}
+
+/// Orders addresses as [`resolve_host`] does.
+pub(super) fn ipv4_first(addresses: &mut [SocketAddr]) {
+    addresses.sort_by_key(SocketAddr::is_ipv6);
 }

@@ -11,8 +11,11 @@
 //! | [`session`] | one connection to a daemon: bytes in, bytes out, without I/O |
 //! | [`client`] | asking a daemon |
 //! | [`server`] | being one |
+//! | [`keeper`] | keeping a node registered through a daemon's restarts |
+//! | [`resolver`], `dns` | finding nodes, by a daemon or without one |
 //!
-//! The first three know nothing of sockets, clocks or tasks and need no feature; the last two need the feature `node`.
+//! The first three know nothing of sockets, clocks or tasks and need no feature; the others need the feature `node`, and
+//! `dns` the feature of its name.
 
 #![warn(
     clippy::indexing_slicing,
@@ -23,15 +26,25 @@
 
 #[cfg(feature = "node")]
 pub mod client;
+#[cfg(feature = "dns")]
+pub mod dns;
+#[cfg(feature = "node")]
+pub mod keeper;
 pub mod message;
 pub mod registry;
+#[cfg(feature = "node")]
+pub mod resolver;
 #[cfg(feature = "node")]
 pub mod server;
 pub mod session;
 
 #[cfg(feature = "node")]
 pub use client::{Client, ClientError, Registration};
+#[cfg(feature = "node")]
+pub use keeper::{Keeper, KeeperError};
 pub use message::{Name, NameEntry, NodeInfo, NodeType, Registrant};
+#[cfg(feature = "node")]
+pub use resolver::{ResolveError, Resolver};
 #[cfg(feature = "node")]
 pub use server::Server;
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -71,8 +71,7 @@ impl Server {
     /// # Errors
     /// [`BindError::InUse`] when something, in all likelihood another EPMD, listens there already.
     pub fn bind() -> Result<Self, BindError> {
-        let addresses = std::env::var("ERL_EPMD_ADDRESS").unwrap_or_default();
-        Self::bind_port(port_from_environment(), &parse_addresses(&addresses)?)
+        Self::bind_port(port_from_environment(), &addresses_from_environment()?)
     }
 
     /// Listens on `port` at all of `addresses` and always at the loopback addresses too; or at all addresses of the host, if
@@ -283,6 +282,14 @@ pub enum BindError {
     },
 }
 
+/// The addresses that `ERL_EPMD_ADDRESS` lists.
+///
+/// # Errors
+/// [`BindError::BadAddress`] at the first that is not an address.
+pub fn addresses_from_environment() -> Result<Vec<IpAddr>, BindError> {
+    parse_addresses(&std::env::var("ERL_EPMD_ADDRESS").unwrap_or_default())
+}
+
 /// Reads a list of addresses as `ERL_EPMD_ADDRESS` and `-address` have it: separated by commas or blanks.
 ///
 /// # Errors
@@ -437,8 +444,21 @@ impl Connection {
 
     /// Waits for the end of a connection that holds a name; anything that comes on it is its end.
     async fn hold(&mut self) {
-        let mut byte = [0; 1];
-        let _ = self.stream.read(&mut byte).await;
+        loop {
+            if self.stream.readable().await.is_err() {
+                return;
+            }
+            // Read in one gulp, so that closing does not reset the connection for what was left unread.
+            let mut buffer = [0; super::message::MAX_REQUEST];
+            match self.stream.try_read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+                Ok(_) => {
+                    tracing::debug!("bytes on a connection that holds a name");
+                    return;
+                }
+            }
+        }
     }
 
     async fn list(&mut self, mut listing: Listing) -> io::Result<()> {

@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::client::RegistrationLost;
+use super::resolver::{Epmd, FixedPort};
 use super::server::Ended;
-use super::{Client, ClientError, Name, NodeType, Registrant, Server};
+use super::{Client, ClientError, Keeper, Name, NodeType, Registrant, ResolveError, Resolver as _, Server};
 
 struct Running {
     client: Client,
@@ -269,4 +270,72 @@ async fn what_does_not_speak_epmds_protocol_is_told_as_such() {
     assert!(matches!(client.names().await, Err(ClientError::Malformed { .. })));
     let hasty = client.timeout(Duration::from_millis(20));
     assert!(matches!(hasty.names().await, Err(ClientError::TimedOut { .. })));
+}
+
+#[tokio::test]
+async fn a_node_is_registered_again_when_epmd_is_back_and_keeps_its_creation() {
+    let Running {
+        client,
+        address,
+        stop,
+        ended,
+    } = start();
+    let mut keeper = Keeper::start(client.clone(), node("alice", 4001)).await.unwrap();
+    let creation = keeper.creation();
+    stop.send(()).unwrap();
+    ended.await.unwrap();
+    keeper.until_registered(false).await;
+    assert!(!keeper.is_registered());
+
+    let again = Server::bind_to([address]).unwrap();
+    tokio::spawn(again.serve(std::future::pending()));
+    keeper.until_registered(true).await;
+    assert_eq!(
+        client.lookup(&name("alice")).await.unwrap(),
+        Some(node("alice", 4001))
+    );
+    assert_eq!(keeper.creation(), creation);
+    drop(keeper);
+    until_free(&client, &name("alice")).await;
+}
+
+#[tokio::test]
+async fn a_node_without_an_epmd_serves_as_one_and_the_next_finds_it() {
+    // A port that was free a moment ago.
+    let port = Server::bind_to([([127, 0, 0, 1], 0).into()]).unwrap().addresses()[0].port();
+    let client = Client::local().port(port);
+    assert!(matches!(
+        Keeper::start(client.clone(), node("alice", 1)).await,
+        Err(ClientError::NotRunning { .. })
+    ));
+    let alice = Keeper::start_or_serve(client.clone(), node("alice", 1))
+        .await
+        .unwrap();
+    let bob = Keeper::start_or_serve(client.clone(), node("bob", 2))
+        .await
+        .unwrap();
+    assert!(alice.serves() && !bob.serves());
+    assert_eq!(client.names().await.unwrap().names.len(), 2);
+    let carol = Keeper::start_or_serve(client.clone(), node("bob", 3))
+        .await
+        .unwrap_err();
+    assert!(carol.to_string().contains("bob"), "{carol}");
+}
+
+#[tokio::test]
+async fn epmd_and_a_fixed_port_resolve() {
+    let Running { client, address, .. } = start();
+    let _held = client.register(&node("alice", 4001)).await.unwrap();
+    let epmd = Epmd::new().port(address.port());
+    let found = epmd.resolve(&name("alice"), "localhost").await.unwrap();
+    assert_eq!(found.addresses[0], SocketAddr::from(([127, 0, 0, 1], 4001)));
+    assert_eq!((found.highest_version, found.lowest_version), (6, 5));
+    let missing = epmd.resolve(&name("bob"), "127.0.0.1").await.unwrap_err();
+    assert!(matches!(missing, ResolveError::NotRegistered { .. }), "{missing}");
+    assert!(epmd.registers() && epmd.listen_port().is_none());
+
+    let fixed = FixedPort::new(4002);
+    let found = fixed.resolve(&name("anybody"), "localhost").await.unwrap();
+    assert_eq!(found.addresses[0], SocketAddr::from(([127, 0, 0, 1], 4002)));
+    assert_eq!((fixed.registers(), fixed.listen_port()), (false, Some(4002)));
 }

@@ -52,6 +52,7 @@ fn serve(options: &Options) -> ExitCode {
         eprintln!("epmd: cannot open the log: {error}");
         return ExitCode::FAILURE;
     }
+    daemon::take_name();
     let limit = daemon::raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

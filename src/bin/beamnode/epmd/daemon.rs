@@ -76,6 +76,12 @@ pub(super) fn ready() -> io::Result<()> {
     Ok(())
 }
 
+/// Takes the name `epmd` in the list of processes, where people and `pidof` look for it.
+pub(super) fn take_name() {
+    // A daemon of another name does as well.
+    let _ = nix::sys::prctl::set_name(c"epmd");
+}
+
 /// Becomes ready when the process is asked to end. A hang-up is ignored.
 pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
