@@ -1,0 +1,54 @@
+//! Compressed terms: tag 80, the inflated length, zlib data.
+
+use super::error::{DecodeError, DecodeErrorKind, Limit};
+use bytes::Bytes;
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// How much is inflated at a time: what a lying length can cost.
+const STEP: usize = 64 << 10;
+
+/// Inflates the term whose version byte and tag have been seen, and says how many bytes it took.
+pub(crate) fn inflate(bytes: &[u8], limit: usize) -> Result<(Bytes, usize), DecodeError> {
+    const HEAD: usize = 6;
+    let Some((head, data)) = bytes.split_first_chunk::<HEAD>() else {
+        return Err(DecodeErrorKind::Truncated.at(bytes.len()));
+    };
+    let [.., a, b, c, d] = *head;
+    let claimed = u32::from_be_bytes([a, b, c, d]);
+    let length = claimed as usize;
+    if length > limit {
+        return Err(DecodeErrorKind::Limit(Limit::Inflated).at(1));
+    }
+    let mut inflater = Decompress::new(true);
+    let mut inflated = Vec::new();
+    loop {
+        if inflated.len() == inflated.capacity() {
+            // Doubles up to what was claimed, and one byte more to see that there is no more.
+            let room = inflated
+                .len()
+                .max(STEP)
+                .min((length + 1).saturating_sub(inflated.len()));
+            inflated.reserve_exact(room.max(1));
+        }
+        let read = usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
+        let rest = data.get(read..).unwrap_or_default();
+        let before = (inflater.total_in(), inflater.total_out());
+        let status = inflater
+            .decompress_vec(rest, &mut inflated, FlushDecompress::None)
+            .map_err(|_| DecodeErrorKind::BadCompression.at(HEAD))?;
+        if inflated.len() > length {
+            return Err(DecodeErrorKind::WrongInflatedLength(claimed).at(2));
+        }
+        if status == Status::StreamEnd {
+            break;
+        }
+        if before == (inflater.total_in(), inflater.total_out()) && inflated.len() < inflated.capacity() {
+            return Err(DecodeErrorKind::Truncated.at(bytes.len()));
+        }
+    }
+    if inflated.len() < length {
+        return Err(DecodeErrorKind::WrongInflatedLength(claimed).at(2));
+    }
+    let used = HEAD + usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
+    Ok((Bytes::from(inflated), used))
+}

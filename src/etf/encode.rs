@@ -1,0 +1,782 @@
+//! From terms to bytes, as `term_to_binary/1` of OTP 26 and later has them.
+
+use super::raw::{Atoms, MAX_ATOMS};
+use super::tag;
+use crate::term::block::{Block, Node, Tail};
+use crate::term::walk::PidRef;
+use crate::term::{Atom, List, Pid, Port, Reference, Repr, Term, mask};
+use bytes::Bytes;
+
+/// Encodes a term, version byte first.
+///
+/// ```
+/// use beamnode::etf;
+/// use beamnode::term::Term;
+///
+/// assert_eq!(etf::encode(&Term::from((1, "a"))), [131, 104, 2, 97, 1, 109, 0, 0, 0, 1, b'a']);
+/// ```
+#[must_use]
+pub fn encode(term: &Term) -> Vec<u8> {
+    Encoder::new().encode(term)
+}
+
+/// Turns terms into bytes, with the options of `term_to_binary/2`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Encoder;
+
+impl Encoder {
+    /// An encoder that does what `term_to_binary/1` does.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// Encodes a term, version byte first.
+    #[must_use]
+    pub fn encode<T: Encode + ?Sized>(&self, value: &T) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes.push(tag::VERSION);
+        value.encode(&mut writer);
+        writer.bytes
+    }
+}
+
+/// What can be written as a term.
+pub trait Encode {
+    /// Writes this as exactly one term.
+    fn encode(&self, writer: &mut Writer);
+}
+
+/// Where terms are written, part by part, without version byte.
+///
+/// A compound is written by its head and then its parts: `tuple(2)` and two terms, `list(2)`, two terms and a tail, which is
+/// [`nil`](Self::nil) for a proper list, `map(1)` and a key and a value. It is the caller's to write as many as announced.
+///
+/// A writer for distribution messages collects the atoms that it meets and refers to them by number (tag 82).
+///
+/// ```
+/// use beamnode::etf::Writer;
+///
+/// let mut writer = Writer::new();
+/// writer.tuple(2);
+/// writer.atom("ok");
+/// writer.integer(7);
+/// assert_eq!(writer.into_bytes(), [104, 2, 119, 2, b'o', b'k', 97, 7]);
+/// ```
+#[derive(Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+    /// Atoms to be referred to by number, in a writer for distribution messages.
+    table: Option<Vec<Atom>>,
+}
+
+impl Writer {
+    /// A writer that writes atoms as they are.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A writer that refers to atoms by number: first those of the given table, then, up to 255 in all, others as they come.
+    #[must_use]
+    pub fn with_atoms(atoms: &Atoms) -> Self {
+        Self {
+            bytes: Vec::new(),
+            table: Some(atoms.to_vec()),
+        }
+    }
+
+    /// What has been written.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What has been written, and the atoms that it refers to.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Atoms) {
+        (self.bytes, Atoms::from(self.table.unwrap_or_default()))
+    }
+
+    /// Writes an integer.
+    pub fn integer(&mut self, value: i64) {
+        if let Ok(value) = u8::try_from(value) {
+            self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, value]);
+        } else if let Ok(value) = i32::try_from(value) {
+            self.bytes.push(tag::INTEGER);
+            self.bytes.extend_from_slice(&value.to_be_bytes());
+        } else {
+            let magnitude = value.unsigned_abs().to_le_bytes();
+            self.big(value < 0, crate::term::number::trim(&magnitude));
+        }
+    }
+
+    /// Writes an unsigned integer.
+    pub fn unsigned(&mut self, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.integer(value),
+            Err(_) => self.big(false, &value.to_le_bytes()),
+        }
+    }
+
+    fn big(&mut self, negative: bool, magnitude: &[u8]) {
+        match u8::try_from(magnitude.len()) {
+            Ok(len) => self.bytes.extend_from_slice(&[tag::SMALL_BIG, len]),
+            Err(_) => self.tag_and_length(tag::LARGE_BIG, magnitude.len()),
+        }
+        self.bytes.push(negative.into());
+        self.bytes.extend_from_slice(magnitude);
+    }
+
+    /// Writes a finite float; any other is written as [`Term::from`] has it.
+    pub fn float(&mut self, value: f64) {
+        if value.is_finite() {
+            self.bytes.push(tag::NEW_FLOAT);
+            self.bytes.extend_from_slice(&value.to_be_bytes());
+        } else {
+            Term::from(value).encode(self);
+        }
+    }
+
+    /// Writes an atom; of text of more than 255 characters the first 255.
+    pub fn atom(&mut self, text: &str) {
+        let end = text
+            .char_indices()
+            .nth(crate::term::MAX_ATOM_CHARACTERS)
+            .map_or(text.len(), |(end, _)| end);
+        let text = text.get(..end).unwrap_or(text);
+        if let Some(table) = &mut self.table {
+            let known = table.iter().position(|atom| atom == text).or_else(|| {
+                (table.len() < MAX_ATOMS).then(|| {
+                    table.push(Atom::from_checked(text));
+                    table.len() - 1
+                })
+            });
+            if let Some(index) = known.and_then(|index| u8::try_from(index).ok()) {
+                self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, index]);
+                return;
+            }
+        }
+        match u8::try_from(text.len()) {
+            Ok(len) => self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]),
+            Err(_) => {
+                self.bytes.push(tag::ATOM_UTF8);
+                let len = u16::try_from(text.len()).unwrap_or(u16::MAX);
+                self.bytes.extend_from_slice(&len.to_be_bytes());
+            }
+        }
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn tag_and_length(&mut self, tag: u8, length: usize) {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(&length.to_be_bytes());
+    }
+
+    /// Writes a binary.
+    pub fn binary(&mut self, bytes: &[u8]) {
+        self.tag_and_length(tag::BINARY, bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes the head of a tuple.
+    pub fn tuple(&mut self, arity: u32) {
+        match u8::try_from(arity) {
+            Ok(arity) => self.bytes.extend_from_slice(&[tag::SMALL_TUPLE, arity]),
+            Err(_) => self.tag_and_length(tag::LARGE_TUPLE, arity as usize),
+        }
+    }
+
+    /// Writes the head of a list; nothing for a list without elements, which is its tail.
+    pub fn list(&mut self, len: u32) {
+        if len > 0 {
+            self.tag_and_length(tag::LIST, len as usize);
+        }
+    }
+
+    /// Writes `[]`.
+    pub fn nil(&mut self) {
+        self.bytes.push(tag::NIL);
+    }
+
+    /// Writes the head of a map.
+    pub fn map(&mut self, len: u32) {
+        self.tag_and_length(tag::MAP, len as usize);
+    }
+
+    /// Writes a pid.
+    pub fn pid(&mut self, pid: &Pid) {
+        let (id, serial, creation) = (pid.id(), pid.serial(), pid.creation());
+        self.pid_parts(PidRef {
+            node: pid.node(),
+            id,
+            serial,
+            creation,
+        });
+    }
+
+    fn pid_parts(&mut self, pid: PidRef<'_>) {
+        self.bytes.push(tag::NEW_PID);
+        self.atom(pid.node);
+        for word in [pid.id, pid.serial, pid.creation] {
+            self.bytes.extend_from_slice(&word.to_be_bytes());
+        }
+    }
+
+    /// Writes a reference.
+    pub fn reference(&mut self, reference: &Reference) {
+        let words: Vec<u8> = reference
+            .words()
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect();
+        let (_, count) = reference.all_words();
+        self.reference_bytes(reference.node(), reference.creation(), count, &words);
+    }
+
+    /// Writes a port.
+    pub fn port(&mut self, port: &Port) {
+        self.port_parts(port.node(), port.creation(), port.id());
+    }
+
+    fn port_parts(&mut self, node: &str, creation: u32, id: u64) {
+        self.bytes.push(tag::V4_PORT);
+        self.atom(node);
+        self.bytes.extend_from_slice(&id.to_be_bytes());
+        self.bytes.extend_from_slice(&creation.to_be_bytes());
+    }
+
+    /// Writes a reference whose words are already big-endian.
+    fn reference_bytes(&mut self, node: &str, creation: u32, count: u8, words: &[u8]) {
+        self.bytes.extend_from_slice(&[tag::NEWER_REFERENCE, 0, count]);
+        self.atom(node);
+        self.bytes.extend_from_slice(&creation.to_be_bytes());
+        self.bytes.extend_from_slice(words);
+    }
+
+    fn bit_string(&mut self, bytes: &[u8], bits: u8) {
+        let Some((last, whole)) = bytes.split_last() else {
+            return self.binary(bytes);
+        };
+        self.tag_and_length(tag::BIT_BINARY, bytes.len());
+        self.bytes.push(bits);
+        self.bytes.extend_from_slice(whole);
+        self.bytes.push(last & mask(bits));
+    }
+
+    /// Writes any term.
+    pub fn term(&mut self, term: &Term) {
+        let mut runs = Vec::new();
+        self.part(&mut runs, term);
+        while let Some(run) = runs.last_mut() {
+            let Run { block, at, end, then } = *run;
+            if at < end {
+                run.at += 1;
+                self.node(&mut runs, block, at);
+                continue;
+            }
+            runs.pop();
+            match then {
+                Then::Nothing => {}
+                Then::Size(offset) => {
+                    let size = u32::try_from(self.bytes.len() - offset).unwrap_or(u32::MAX);
+                    if let Some(slot) = self.bytes.get_mut(offset..offset + 4) {
+                        slot.copy_from_slice(&size.to_be_bytes());
+                    }
+                }
+                Then::Tail => match block.node(end) {
+                    Node::Link(index) => match block.links.get(index as usize) {
+                        Some(Term::List(list)) => self.elements(&mut runs, list),
+                        _ => self.nil(),
+                    },
+                    _ => self.nil(),
+                },
+            }
+        }
+    }
+
+    /// Writes a term of its own, or its head.
+    fn part<'a>(&mut self, runs: &mut Vec<Run<'a>>, term: &'a Term) {
+        let (block, at) = match term {
+            Term::Integer(value) => return self.integer(*value),
+            Term::BigInteger(value) => return self.big(value.is_negative(), value.magnitude()),
+            Term::Float(value) => return self.float(value.value()),
+            Term::Atom(atom) => return self.atom(atom),
+            Term::Reference(reference) => return self.reference(reference),
+            Term::Port(port) => return self.port(port),
+            Term::Pid(pid) => return self.pid(pid),
+            Term::Binary(bytes) => return self.binary(bytes),
+            Term::BitString(value) => return self.bit_string(value.bytes(), value.last_bits()),
+            Term::List(list) => {
+                match list.repr() {
+                    Repr::Nil => self.nil(),
+                    Repr::Bytes(bytes) => {
+                        if bytes.len() <= MAX_STRING {
+                            self.string(bytes);
+                        } else {
+                            self.tag_and_length(tag::LIST, bytes.len());
+                            self.elements(runs, list);
+                        }
+                    }
+                    Repr::Nodes { .. } => match string(list) {
+                        Some(bytes) => self.string(&bytes),
+                        None => {
+                            self.tag_and_length(tag::LIST, length(list));
+                            self.elements(runs, list);
+                        }
+                    },
+                }
+                return;
+            }
+            Term::Tuple(tuple) => tuple.handle().parts(),
+            Term::Map(map) => map.handle().parts(),
+            Term::Fun(fun) => fun.handle().parts(),
+            Term::Record(record) => record.handle().parts(),
+        };
+        let end = at + block.span(at);
+        runs.push(Run {
+            block,
+            at,
+            end,
+            then: Then::Nothing,
+        });
+    }
+
+    /// Writes the elements of a list and its end, without its head.
+    fn elements<'a>(&mut self, runs: &mut Vec<Run<'a>>, list: &'a List) {
+        match list.repr() {
+            Repr::Nil => self.nil(),
+            Repr::Bytes(bytes) => {
+                for byte in bytes {
+                    self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, *byte]);
+                }
+                self.nil();
+            }
+            Repr::Nodes { handle, first, .. } => {
+                let block = &*handle.block;
+                let end = handle.at + block.span(handle.at);
+                let run = match block.node(handle.at) {
+                    Node::List {
+                        tail: Tail::Linked, ..
+                    } => Run {
+                        block,
+                        at: *first,
+                        end: end - 1,
+                        then: Then::Tail,
+                    },
+                    _ => Run {
+                        block,
+                        at: *first,
+                        end,
+                        then: Then::Nothing,
+                    },
+                };
+                runs.push(run);
+            }
+        }
+    }
+
+    /// Writes a node without its children, which follow it in its run, or else are put in a run of their own.
+    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32) {
+        // Leaves of several nodes and lists written as strings are stepped over.
+        let skip = |runs: &mut Vec<Run<'a>>, count: u32| {
+            if let Some(run) = runs.last_mut() {
+                run.at += count;
+            }
+        };
+        match block.node(at) {
+            Node::Integer(value) => self.integer(value),
+            Node::Float(value) => self.float(value),
+            Node::BigInteger {
+                negative,
+                len,
+                offset,
+            } => self.big(negative, block.bytes(offset, len)),
+            Node::Atom { .. } | Node::TableAtom(_) | Node::SideAtom(_) => self.atom(block.atom_text(at)),
+            Node::Link(index) => match block.links.get(index as usize) {
+                Some(term) => self.part(runs, term),
+                None => self.nil(),
+            },
+            Node::Nil | Node::Open { .. } => self.nil(),
+            Node::Bytes { len, offset } => self.string(block.bytes(offset, len)),
+            Node::Binary { len, offset } => self.binary(block.bytes(offset, len)),
+            Node::BitString { bits, len, offset } => self.bit_string(block.bytes(offset, len), bits),
+            Node::Tuple { arity, .. } => self.tuple(arity),
+            Node::Map { len, .. } => self.map(len),
+            Node::Pid { id, serial, creation } => {
+                skip(runs, 1);
+                self.pid_parts(PidRef {
+                    node: block.atom_text(at + 1),
+                    id,
+                    serial,
+                    creation,
+                });
+            }
+            Node::Port { creation, id } => {
+                skip(runs, 1);
+                self.port_parts(block.atom_text(at + 1), creation, id);
+            }
+            Node::Reference {
+                count,
+                creation,
+                offset,
+            } => {
+                skip(runs, 1);
+                let words = block.bytes(offset, u32::from(count) * 4);
+                self.reference_bytes(block.atom_text(at + 1), creation, count, words);
+            }
+            Node::Export { arity } => {
+                skip(runs, 2);
+                self.bytes.push(tag::EXPORT);
+                self.atom(block.atom_text(at + 1));
+                self.atom(block.atom_text(at + 2));
+                self.integer(arity.into());
+            }
+            Node::List {
+                tail: Tail::Linked,
+                span,
+                ..
+            } => {
+                skip(runs, span - 1);
+                self.linked(runs, block, at);
+            }
+            Node::List { tail, len, span } => {
+                if tail == Tail::Nil && self.try_string(block, at, len) {
+                    skip(runs, span - 1);
+                } else {
+                    self.tag_and_length(tag::LIST, len as usize);
+                }
+            }
+            Node::OldFun { free, .. } => self.tag_and_length(tag::FUN, free as usize),
+            Node::Record { exported, fields, .. } => {
+                self.tag_and_length(tag::RECORD, fields as usize);
+                self.bytes.push(exported.into());
+            }
+            Node::Fun { arity, free, span } => {
+                skip(runs, span - 1);
+                self.bytes.push(tag::NEW_FUN);
+                let then = Then::Size(self.bytes.len());
+                self.bytes.extend_from_slice(&[0, 0, 0, 0, arity]);
+                if let Node::Binary { len, offset } = block.node(at + 1) {
+                    self.bytes.extend_from_slice(block.bytes(offset, len));
+                }
+                let index = u32::try_from(block.integer(at + 2)).unwrap_or(0);
+                self.bytes.extend_from_slice(&index.to_be_bytes());
+                self.bytes.extend_from_slice(&free.to_be_bytes());
+                runs.push(Run {
+                    block,
+                    at: at + 3,
+                    end: at + span,
+                    then,
+                });
+            }
+        }
+    }
+
+    /// Writes a list that is made of several.
+    fn linked<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32) {
+        let Node::List { len, span, .. } = block.node(at) else {
+            return;
+        };
+        let last = at + span - 1;
+        let rest = match block.node(last) {
+            Node::Link(index) => match block.links.get(index as usize) {
+                Some(Term::List(list)) => list,
+                _ => &List::NIL,
+            },
+            _ => &List::NIL,
+        };
+        let mut bytes = Vec::new();
+        if string_part(block, at + 1, len, &mut bytes) && string_rest(rest, &mut bytes) {
+            return self.string(&bytes);
+        }
+        self.tag_and_length(tag::LIST, len as usize + length(rest));
+        runs.push(Run {
+            block,
+            at: at + 1,
+            end: last,
+            then: Then::Tail,
+        });
+    }
+
+    /// Writes a list of nodes as a string if all its elements are integers from 0 to 255.
+    fn try_string(&mut self, block: &Block, at: u32, len: u32) -> bool {
+        if len as usize > MAX_STRING {
+            return false;
+        }
+        let start = self.bytes.len();
+        self.bytes
+            .extend_from_slice(&[tag::STRING, (len >> 8) as u8, len as u8]);
+        if string_part(block, at + 1, len, &mut self.bytes) {
+            return true;
+        }
+        self.bytes.truncate(start);
+        false
+    }
+
+    /// Writes a list of 1 to 65535 small integers.
+    fn string(&mut self, bytes: &[u8]) {
+        self.bytes.push(tag::STRING);
+        self.bytes
+            .extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Nodes still to be written.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    block: &'a Block,
+    at: u32,
+    end: u32,
+    then: Then,
+}
+
+/// What follows a run.
+#[derive(Clone, Copy)]
+enum Then {
+    Nothing,
+    /// The size of a fun goes to this offset.
+    Size(usize),
+    /// The list goes on with the link at the run's end.
+    Tail,
+}
+
+/// The most elements of a list that is written as a string.
+const MAX_STRING: usize = 65535;
+
+/// Appends nodes that are integers from 0 to 255, and says whether all of them are.
+fn string_part(block: &Block, first: u32, len: u32, bytes: &mut Vec<u8>) -> bool {
+    let nodes = block
+        .nodes
+        .get(first as usize..first as usize + len as usize)
+        .unwrap_or_default();
+    for node in nodes {
+        match node {
+            Node::Integer(value) => match u8::try_from(*value) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => return false,
+            },
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The same for what follows the elements that stand together.
+fn string_rest(mut list: &List, bytes: &mut Vec<u8>) -> bool {
+    loop {
+        match list.repr() {
+            Repr::Nil => return bytes.len() <= MAX_STRING,
+            Repr::Bytes(more) => {
+                bytes.extend_from_slice(more);
+                return bytes.len() <= MAX_STRING;
+            }
+            Repr::Nodes { handle, first, left } => {
+                let (block, at) = handle.parts();
+                if bytes.len() > MAX_STRING || !string_part(block, *first, *left, bytes) {
+                    return false;
+                }
+                match next(block, at) {
+                    Next::End => return bytes.len() <= MAX_STRING,
+                    Next::Improper => return false,
+                    Next::List(next) => list = next,
+                }
+            }
+        }
+    }
+}
+
+/// A list as a string, if that is how it is to be written.
+fn string(list: &List) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    string_rest(list, &mut bytes).then_some(bytes)
+}
+
+/// How many elements a list has, however many blocks they are in.
+fn length(mut list: &List) -> usize {
+    let mut length = 0;
+    loop {
+        match list.repr() {
+            Repr::Nil => return length,
+            Repr::Bytes(bytes) => return length + bytes.len(),
+            Repr::Nodes { handle, left, .. } => {
+                length += *left as usize;
+                let (block, at) = handle.parts();
+                match next(block, at) {
+                    Next::List(next) => list = next,
+                    Next::End | Next::Improper => return length,
+                }
+            }
+        }
+    }
+}
+
+/// What follows the elements of a list that stand together.
+enum Next<'a> {
+    End,
+    Improper,
+    List(&'a List),
+}
+
+fn next(block: &Block, at: u32) -> Next<'_> {
+    match block.node(at) {
+        Node::List {
+            tail: Tail::Linked,
+            span,
+            ..
+        } => match block.node(at + span - 1) {
+            Node::Link(index) => match block.links.get(index as usize) {
+                Some(Term::List(list)) => Next::List(list),
+                _ => Next::End,
+            },
+            _ => Next::End,
+        },
+        Node::List {
+            tail: Tail::Improper, ..
+        } => Next::Improper,
+        _ => Next::End,
+    }
+}
+
+impl Encode for Term {
+    fn encode(&self, writer: &mut Writer) {
+        writer.term(self);
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    fn encode(&self, writer: &mut Writer) {
+        (*self).encode(writer);
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl Encode for $type {
+            fn encode(&self, writer: &mut Writer) {
+                writer.integer((*self).into());
+            }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, u8, u16, u32);
+
+impl Encode for u64 {
+    fn encode(&self, writer: &mut Writer) {
+        writer.unsigned(*self);
+    }
+}
+
+impl Encode for usize {
+    fn encode(&self, writer: &mut Writer) {
+        writer.unsigned(*self as u64);
+    }
+}
+
+impl Encode for bool {
+    fn encode(&self, writer: &mut Writer) {
+        writer.atom(if *self { "true" } else { "false" });
+    }
+}
+
+impl Encode for f64 {
+    fn encode(&self, writer: &mut Writer) {
+        writer.float(*self);
+    }
+}
+
+impl Encode for str {
+    /// A binary.
+    fn encode(&self, writer: &mut Writer) {
+        writer.binary(self.as_bytes());
+    }
+}
+
+impl Encode for String {
+    /// A binary.
+    fn encode(&self, writer: &mut Writer) {
+        writer.binary(self.as_bytes());
+    }
+}
+
+impl Encode for Bytes {
+    /// A binary.
+    fn encode(&self, writer: &mut Writer) {
+        writer.binary(self);
+    }
+}
+
+impl Encode for Atom {
+    fn encode(&self, writer: &mut Writer) {
+        writer.atom(self);
+    }
+}
+
+impl Encode for Pid {
+    fn encode(&self, writer: &mut Writer) {
+        writer.pid(self);
+    }
+}
+
+impl Encode for Port {
+    fn encode(&self, writer: &mut Writer) {
+        writer.port(self);
+    }
+}
+
+impl Encode for Reference {
+    fn encode(&self, writer: &mut Writer) {
+        writer.reference(self);
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    /// A list.
+    fn encode(&self, writer: &mut Writer) {
+        writer.list(u32::try_from(self.len()).unwrap_or(u32::MAX));
+        for element in self {
+            element.encode(writer);
+        }
+        writer.nil();
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    /// A list.
+    fn encode(&self, writer: &mut Writer) {
+        self.as_slice().encode(writer);
+    }
+}
+
+impl<T: Encode, const N: usize> Encode for [T; N] {
+    /// A list.
+    fn encode(&self, writer: &mut Writer) {
+        self.as_slice().encode(writer);
+    }
+}
+
+macro_rules! tuples {
+    ($($arity:literal: $($name:ident $index:tt)*;)*) => {$(
+        impl<$($name: Encode),*> Encode for ($($name,)*) {
+            /// A tuple.
+            fn encode(&self, writer: &mut Writer) {
+                writer.tuple($arity);
+                $(self.$index.encode(writer);)*
+            }
+        }
+    )*};
+}
+
+tuples! {
+    1: A 0;
+    2: A 0 B 1;
+    3: A 0 B 1 C 2;
+    4: A 0 B 1 C 2 D 3;
+    5: A 0 B 1 C 2 D 3 E 4;
+    6: A 0 B 1 C 2 D 3 E 4 F 5;
+    7: A 0 B 1 C 2 D 3 E 4 F 5 G 6;
+    8: A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7;
+}

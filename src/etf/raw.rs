@@ -1,0 +1,168 @@
+//! Terms as bytes, kept to be forwarded or decoded later.
+
+use super::decode::Decoder;
+use super::encode::{Encode, Writer};
+use super::error::{DecodeError, DecodeErrorKind};
+use crate::term::{Atom, Term};
+use bytes::Bytes;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// How many atoms a table can have.
+pub(crate) const MAX_ATOMS: usize = 255;
+
+/// The atoms that a message of the distribution brings: what the tag `ATOM_CACHE_REF` in its terms refers to by number.
+///
+/// Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Atoms(Option<Arc<[Atom]>>);
+
+impl Atoms {
+    /// No atoms.
+    pub const NONE: Self = Self(None);
+
+    pub(crate) fn shared(&self) -> Option<Arc<[Atom]>> {
+        self.0.clone()
+    }
+}
+
+impl From<Vec<Atom>> for Atoms {
+    fn from(atoms: Vec<Atom>) -> Self {
+        if atoms.is_empty() {
+            Self::NONE
+        } else {
+            Self(Some(atoms.into()))
+        }
+    }
+}
+
+impl FromIterator<Atom> for Atoms {
+    fn from_iter<I: IntoIterator<Item = Atom>>(atoms: I) -> Self {
+        atoms.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl Deref for Atoms {
+    type Target = [Atom];
+
+    fn deref(&self) -> &[Atom] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A term as it stands in a message of the distribution: without version byte, referring to atoms of the message's table.
+///
+/// What it holds is not looked at until it is asked for: [`check`](Self::check) goes over its structure and builds nothing,
+/// [`decode`](Self::decode) makes the term.
+///
+/// ```
+/// use beamnode::etf::RawTerm;
+/// use beamnode::term::{Atom, Term};
+///
+/// let raw = RawTerm::new(&(Atom::from_static("ok"), 7));
+/// assert_eq!(raw.bytes()[..], [104, 2, 82, 0, 97, 7]);
+/// assert_eq!(raw.atoms()[0], "ok");
+/// assert_eq!(raw.decode()?, Term::from((Atom::from_static("ok"), 7)));
+/// assert_eq!(raw.inline().bytes()[..], [104, 2, 119, 2, b'o', b'k', 97, 7]);
+/// # Ok::<(), beamnode::etf::DecodeError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct RawTerm {
+    bytes: Bytes,
+    atoms: Atoms,
+}
+
+impl RawTerm {
+    /// Encodes a value, its atoms in a table.
+    #[must_use]
+    pub fn new<T: Encode + ?Sized>(value: &T) -> Self {
+        let mut writer = Writer::with_atoms(&Atoms::NONE);
+        value.encode(&mut writer);
+        let (bytes, atoms) = writer.into_parts();
+        Self {
+            bytes: bytes.into(),
+            atoms,
+        }
+    }
+
+    /// Bytes as they came, which may be anything.
+    #[must_use]
+    pub const fn from_parts(bytes: Bytes, atoms: Atoms) -> Self {
+        Self { bytes, atoms }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The atoms that the bytes refer to.
+    #[must_use]
+    pub const fn atoms(&self) -> &Atoms {
+        &self.atoms
+    }
+
+    /// Makes the term. Bytes after it are ignored, as a BEAM node does.
+    ///
+    /// # Errors
+    /// If the bytes are not a term.
+    pub fn decode(&self) -> Result<Term, DecodeError> {
+        let (term, _) = Decoder::new().bare(self.bytes.clone(), 0, self.atoms.shared())?;
+        Ok(term)
+    }
+
+    /// Whether the bytes begin with a well-formed term, and how many bytes it takes. Builds nothing.
+    ///
+    /// That the keys of each map differ is left to [`decode`](Self::decode).
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check(&self) -> Result<usize, DecodeError> {
+        let (_, end) = Decoder::new().bare(self.bytes.clone(), 0, self.atoms.shared())?;
+        Ok(end)
+    }
+
+    /// The same term with its atoms written out and no table. What is not well-formed is left as it is.
+    #[must_use]
+    pub fn inline(&self) -> Self {
+        if self.atoms.is_empty() {
+            return self.clone();
+        }
+        let Ok(term) = self.decode() else {
+            return self.clone();
+        };
+        let mut writer = Writer::new();
+        writer.term(&term);
+        Self {
+            bytes: writer.into_bytes().into(),
+            atoms: Atoms::NONE,
+        }
+    }
+}
+
+impl From<&Term> for RawTerm {
+    fn from(term: &Term) -> Self {
+        Self::new(term)
+    }
+}
+
+impl From<Term> for RawTerm {
+    fn from(term: Term) -> Self {
+        Self::new(&term)
+    }
+}
+
+/// Written as the term that it is; what is not well-formed as `[]`.
+impl Encode for RawTerm {
+    fn encode(&self, writer: &mut Writer) {
+        match self.decode() {
+            Ok(term) => writer.term(&term),
+            Err(DecodeError {
+                kind: DecodeErrorKind::Truncated,
+                ..
+            }) => writer.nil(),
+            Err(_) => writer.nil(),
+        }
+    }
+}
