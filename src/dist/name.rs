@@ -4,6 +4,7 @@
 //! letters, digits, `_` and `-`; exactly one `@`; a host. Whether a name is short or long follows from its host as
 //! in `net_kernel`: long with a dot in it or when it is an IPv6 address.
 
+use crate::term::Atom;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -159,6 +160,14 @@ impl fmt::Display for NodeName {
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeName({})", self.text)
+    }
+}
+
+/// The name as it stands in pids, ports and references.
+impl From<&NodeName> for Atom {
+    fn from(name: &NodeName) -> Self {
+        // At most 255 bytes, so at most 255 characters.
+        Self::from_checked(name.as_str())
     }
 }
 

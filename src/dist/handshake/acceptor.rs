@@ -5,7 +5,7 @@
 //! old connection that this one replaces is closed before the peer hears that it is connected ([`Verified`]).
 
 use super::message::{self, Challenge, Complement, Reply, SendName, Status};
-use super::{Established, HandshakeError, Local};
+use super::{Established, HandshakeError, Local, Step};
 use crate::dist::name::is_host;
 use crate::dist::{Cookie, Flags, NameError, NodeName};
 use std::fmt;
@@ -250,6 +250,15 @@ impl AwaitReply {
                 challenge,
             },
         )
+    }
+
+    /// What is to come: the complement of a node that speaks version 5, or the proof.
+    pub fn step(&self) -> Step {
+        if self.asked.creation.is_none() {
+            Step::Complement
+        } else {
+            Step::Reply
+        }
     }
 
     /// Takes what follows the challenge.

@@ -1,0 +1,197 @@
+//! The task that owns a socket.
+//!
+//! It is one future: read in large gulps, hand each message to the router, take what processes have sent, write many
+//! messages with one vectored write, tick. It never waits for a process, and nobody else touches the socket.
+
+use super::link::{CloseReason, Link, Router};
+use super::outbound::Outbound;
+use crate::dist::{Connection, ConnectionError, Control};
+use bytes::Buf;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+use tracing::debug;
+
+/// How much is read at a time, at least.
+const GULP: usize = 64 * 1024;
+
+/// How many pieces one write may have.
+const PIECES: usize = 64;
+
+/// How many rounds of reading and writing are made before other tasks get their turn.
+const ROUNDS: usize = 16;
+
+/// The task of a connection; nothing happens on it unless [`run`](Self::run) is polled. When it is dropped, the connection is
+/// closed and nothing can be sent any more.
+#[derive(Debug)]
+pub struct Driver<T = TcpStream> {
+    link: Link<T>,
+    connection: Connection,
+    outbound: Ending,
+    /// What was taken from the queue; empty between rounds.
+    taken: Vec<Control>,
+}
+
+/// Ends the queue when it is dropped.
+#[derive(Debug)]
+struct Ending(Outbound);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
+    pub(super) fn new(link: Link<T>, connection: Connection, outbound: Outbound) -> Self {
+        Self {
+            link,
+            connection,
+            outbound: Ending(outbound),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Runs the connection until it ends, and says why it did. All that came in before is with the router by then.
+    pub async fn run(mut self, mut router: impl Router) -> CloseReason {
+        let mut sleep = pin!(sleep_until(self.connection.poll_timeout().into()));
+        let reason = poll_fn(|cx| self.poll(cx, &mut router, sleep.as_mut())).await;
+        debug!(peer = %self.link.established().peer.name, %reason, "connection ended");
+        reason
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        router: &mut impl Router,
+        mut sleep: Pin<&mut Sleep>,
+    ) -> Poll<CloseReason> {
+        for _ in 0..ROUNDS {
+            let now = Instant::now();
+            let read = match self.read(cx, router, now) {
+                Ok(progress) => progress,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            let closing = self.take(cx, now);
+            let written = match self.write(cx, now) {
+                Ok(progress) => progress,
+                Err(reason) => return Poll::Ready(reason),
+            };
+            if closing == Poll::Ready(true) {
+                return Poll::Ready(CloseReason::Disconnected);
+            }
+            let mut ticked = false;
+            while sleep.as_mut().poll(cx).is_ready() {
+                ticked = true;
+                if let Err(error) = self.connection.handle_timeout(Instant::now()) {
+                    return Poll::Ready(error.into());
+                }
+                if self.link.input.is_empty() {
+                    self.link.input = bytes::BytesMut::new();
+                }
+                sleep.as_mut().reset(self.connection.poll_timeout().into());
+            }
+            if !read && !written && !ticked && closing.is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and routes every message that is complete. `true` if there was something.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        router: &mut impl Router,
+        now: Instant,
+    ) -> Result<bool, CloseReason> {
+        let input = &mut self.link.input;
+        // Of a large frame never more than what has come of it, so that no length is believed.
+        let room = self.connection.missing().min(input.len()).max(GULP);
+        if input.capacity() - input.len() < room / 2 {
+            input.reserve(room);
+        }
+        let read = pin!(self.link.io.read_buf(input)).poll(cx);
+        // What came with the handshake's last packet is there before anything is read.
+        match read {
+            Poll::Ready(Ok(0)) => return Err(CloseReason::ConnectionClosed),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Pending if self.connection.missing() == 0 && !input.is_empty() => {}
+            Poll::Pending => return Ok(false),
+        }
+        let mut any = read.is_ready();
+        while let Some(control) = self.connection.handle_input(now, input)? {
+            any = true;
+            router.control(control);
+        }
+        Ok(any)
+    }
+
+    /// Takes what was sent since the last time. Ready if there was something; `true` if the connection is to be closed.
+    fn take(&mut self, cx: &Context<'_>, now: Instant) -> Poll<bool> {
+        let backlog = self.connection.queued_bytes();
+        let closing = self.outbound.0.poll_take(cx, backlog, &mut self.taken);
+        for control in self.taken.drain(..) {
+            self.connection.send(control);
+        }
+        if let Some((ticks, transition)) = self.outbound.0.take_ticks() {
+            self.connection.set_ticks(ticks, transition, now);
+        }
+        closing
+    }
+
+    /// Writes as much as the socket takes. `true` if that was something.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
+        let mut any = false;
+        loop {
+            let transmit = self.connection.transmit();
+            if !transmit.has_remaining() {
+                break;
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let count = transmit.chunks_vectored(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            match Pin::new(&mut self.link.io).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(0)) => return Err(CloseReason::ConnectionClosed),
+                Poll::Ready(Ok(written)) => {
+                    any = true;
+                    self.connection.handle_written(now, written);
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => break,
+            }
+        }
+        if any && let Poll::Ready(Err(error)) = Pin::new(&mut self.link.io).poll_flush(cx) {
+            return Err(error.into());
+        }
+        Ok(any)
+    }
+}
+
+impl From<ConnectionError> for CloseReason {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Silent(time) => Self::NetTickTimeout(time),
+            error => Self::Protocol(error),
+        }
+    }
+}
+
+/// A reset is what closing looks like when something was still under way to the peer.
+impl From<std::io::Error> for CloseReason {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionReset | UnexpectedEof => Self::ConnectionClosed,
+            _ => Self::Io(Arc::new(error)),
+        }
+    }
+}

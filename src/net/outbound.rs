@@ -1,0 +1,274 @@
+//! The way out: what processes send over a connection, until the task that owns the socket takes it.
+//!
+//! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
+//! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same.
+
+use crate::dist::{Control, Flags, Ticks, Unsendable};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// From how many queued bytes on a connection is busy, unless configured: 1 MiB, as BEAM's `+zdbbl`.
+pub const DEFAULT_BUSY_LIMIT: usize = 1 << 20;
+
+/// The sending end of a connection. Cheap to clone; every clone is the same connection.
+///
+/// What one task sends by any of the methods is transmitted in that order, save that a message of one process may overtake
+/// a large one of another.
+#[derive(Clone)]
+pub struct Outbound {
+    shared: Arc<Shared>,
+}
+
+/// Why something cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+    /// The connection is busy. Only [`Outbound::try_send`] says so.
+    #[error("the connection is busy")]
+    Busy,
+    /// The peer does not know this kind of message, or it is too large.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there is room again, and at the end.
+    room: Notify,
+    busy: watch::Sender<bool>,
+    /// What both ends can do.
+    flags: Flags,
+    limit: usize,
+}
+
+struct State {
+    queue: Vec<Control>,
+    /// The bytes of `queue`.
+    queued: usize,
+    /// The bytes that the driver has taken and not yet written.
+    backlog: usize,
+    phase: Phase,
+    /// New values for the ticks, and their transition.
+    ticks: Option<(Ticks, Duration)>,
+    /// The driver, when it has nothing to do.
+    driver: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// To be ended by us.
+    Closing,
+    Ended,
+}
+
+impl Outbound {
+    pub(super) fn new(flags: Flags, limit: usize) -> Self {
+        let state = State {
+            queue: Vec::new(),
+            queued: 0,
+            backlog: 0,
+            phase: Phase::Open,
+            ticks: None,
+            driver: None,
+        };
+        let shared = Shared {
+            state: Mutex::new(state),
+            room: Notify::new(),
+            busy: watch::Sender::new(false),
+            flags,
+            limit,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Sends, once the connection is not busy.
+    ///
+    /// Dropping the future before it is done sends nothing.
+    pub async fn send(&self, control: Control) -> Result<(), SendError> {
+        control.check(self.shared.flags)?;
+        loop {
+            let room = self.shared.room.notified();
+            let mut room = std::pin::pin!(room);
+            // From here on no notice is missed.
+            room.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.phase != Phase::Open {
+                    return Err(SendError::Closed);
+                }
+                if state.bytes() < self.shared.limit {
+                    self.push(state, control);
+                    return Ok(());
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Sends unless the connection is busy.
+    pub fn try_send(&self, control: Control) -> Result<(), SendError> {
+        control.check(self.shared.flags)?;
+        let state = self.lock();
+        match state.phase {
+            Phase::Open if state.bytes() < self.shared.limit => {
+                self.push(state, control);
+                Ok(())
+            }
+            Phase::Open => Err(SendError::Busy),
+            Phase::Closing | Phase::Ended => Err(SendError::Closed),
+        }
+    }
+
+    /// Sends even if the connection is busy: for what answers the peer, or tells it of an end, and must not wait.
+    pub fn send_now(&self, control: Control) -> Result<(), SendError> {
+        control.check(self.shared.flags)?;
+        let state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(SendError::Closed);
+        }
+        self.push(state, control);
+        Ok(())
+    }
+
+    /// Ends the connection. What was sent before is still written as far as the socket takes it at once.
+    pub fn close(&self) {
+        let driver = {
+            let mut state = self.lock();
+            if state.phase == Phase::Open {
+                state.phase = Phase::Closing;
+            }
+            state.driver.take()
+        };
+        self.shared.room.notify_waiters();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Changes the ticks, as `net_kernel:set_net_ticktime/2`. Until the transition is over, during which the peer is to be told
+    /// too, the connection ticks as often as the faster of both values has it and waits as long as the slower does.
+    pub fn set_ticks(&self, ticks: Ticks, transition: Duration) {
+        let driver = {
+            let mut state = self.lock();
+            state.ticks = Some((ticks, transition));
+            state.driver.take()
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// What both ends can do.
+    pub fn flags(&self) -> Flags {
+        self.shared.flags
+    }
+
+    /// Whether more than the limit is queued.
+    pub fn is_busy(&self) -> bool {
+        *self.shared.busy.borrow()
+    }
+
+    /// Follows the connection becoming busy and free again, as `busy_dist_port` of `erlang:system_monitor/2`. Ends with the
+    /// connection. A change that is undone at once may go unseen.
+    pub fn watch_busy(&self) -> watch::Receiver<bool> {
+        self.shared.busy.subscribe()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued_bytes(&self) -> usize {
+        self.lock().bytes()
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, control: Control) {
+        state.queued += control.size();
+        state.queue.push(control);
+        let busy = state.bytes() >= self.shared.limit;
+        let driver = state.driver.take();
+        if busy {
+            self.set_busy(true);
+        }
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// Under the lock, so that the last to change it is right.
+    fn set_busy(&self, busy: bool) {
+        self.shared
+            .busy
+            .send_if_modified(|now| std::mem::replace(now, busy) != busy);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The driver takes what is queued, having still `backlog` bytes to write of what it took before. Ready when there was
+    /// something, or the connection is to be closed: then with `true`.
+    pub(super) fn poll_take(&self, cx: &Context<'_>, backlog: usize, into: &mut Vec<Control>) -> Poll<bool> {
+        let mut state = self.lock();
+        std::mem::swap(&mut state.queue, into);
+        state.backlog = backlog + std::mem::take(&mut state.queued);
+        let closing = state.phase == Phase::Closing;
+        // Not at once when there is room for one more, lest every message wakes everybody.
+        let free = state.bytes() <= self.shared.limit / 2 && *self.shared.busy.borrow();
+        if free {
+            self.set_busy(false);
+        }
+        let idle = into.is_empty() && !closing;
+        if idle
+            && !state
+                .driver
+                .as_ref()
+                .is_some_and(|driver| driver.will_wake(cx.waker()))
+        {
+            state.driver = Some(cx.waker().clone());
+        }
+        drop(state);
+        if free {
+            self.shared.room.notify_waiters();
+        }
+        if idle { Poll::Pending } else { Poll::Ready(closing) }
+    }
+
+    /// The driver takes new values for the ticks.
+    pub(super) fn take_ticks(&self) -> Option<(Ticks, Duration)> {
+        self.lock().ticks.take()
+    }
+
+    /// The connection has ended: nothing can be sent any more.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Ended;
+        state.queue = Vec::new();
+        (state.queued, state.backlog, state.driver) = (0, 0, None);
+        self.set_busy(false);
+        drop(state);
+        self.shared.room.notify_waiters();
+    }
+}
+
+impl State {
+    fn bytes(&self) -> usize {
+        self.queued + self.backlog
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Outbound")
+            .field("bytes", &state.bytes())
+            .field("phase", &state.phase)
+            .finish()
+    }
+}
