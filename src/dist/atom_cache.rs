@@ -64,9 +64,13 @@ impl Incoming {
         }
         let (flags, start) = input.split_at_checked(count / 2 + 1).ok_or(HeaderError::CutOff)?;
         let nibble = |i: usize| {
-            flags
-                .get(i / 2)
-                .map_or(0, |byte| if i % 2 == 0 { byte & 0xf } else { byte >> 4 })
+            flags.get(i / 2).map_or(0, |byte| {
+                if i.is_multiple_of(2) {
+                    byte & 0xf
+                } else {
+                    byte >> 4
+                }
+            })
         };
         let long = nibble(count) & 1 != 0;
         let mut changed = false;
@@ -332,7 +336,7 @@ mod tests {
         let (atoms, rest) = incoming.read(&header).unwrap();
         assert_eq!(rest, b"rest");
         for (atom, number) in control.iter().zip(numbers) {
-            assert!(number.is_none_or(|number| atoms.iter().nth(usize::from(number)) == Some(atom)));
+            assert!(number.is_none_or(|number| atoms.get(usize::from(number)) == Some(atom)));
         }
         texts(&atoms)
     }

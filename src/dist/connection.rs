@@ -325,8 +325,9 @@ const FIRST_FRAGMENT: u8 = 69;
 /// Of a further fragment.
 const FRAGMENT: u8 = 70;
 
-/// What a frame is. Offsets are from its beginning.
+/// What a frame is, passed on at once. Offsets are from its beginning.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 enum Parsed {
     /// A message; its payload is to be put in.
     Whole {

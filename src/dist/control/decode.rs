@@ -478,7 +478,7 @@ impl Fields<'_> {
                     token,
                     arguments: message(),
                 };
-                (Control::SpawnRequest(request), true)
+                (Control::SpawnRequest(Box::new(request)), true)
             }
             _ => {
                 let reference = self.reference(Field::Reference)?;

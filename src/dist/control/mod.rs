@@ -61,7 +61,7 @@ pub enum Control {
     /// A monitored process has ended.
     MonitorPExit(MonitorPExit),
     /// A process spawns another on the receiving node.
-    SpawnRequest(SpawnRequest),
+    SpawnRequest(Box<SpawnRequest>),
     /// The answer to [`SpawnRequest`].
     SpawnReply(SpawnReply),
 }
