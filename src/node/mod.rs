@@ -1,1 +1,521 @@
-//! The node: connections, processes, registered names, node events.
+//! The node: its name and its peers, its processes and their names, and the events that tell of both.
+//!
+//! A [`Node`] stands for a running node. It hands out [processes](Process), which send, receive, link and monitor as those
+//! of Erlang do, to processes of the same node and, by the same calls, to those of every other.
+//!
+//! ```no_run
+//! use beamnode::node::Node;
+//! use beamnode::term;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder("rust@127.0.0.1").start().await?;
+//! let mut me = node.process();
+//! me.register("echo")?;
+//! me.send(("shell", "alice@127.0.0.1"), term!({hello, (me.pid().clone())})).await?;
+//! while let Some(message) = me.recv().await {
+//!     println!("{}", message.term()?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `builder`, `cookie`, `host` | what a node is started with, and the start |
+//! | `process`, `message`, `destination`, `exit`, `task` | a process's own view |
+//! | `cell`, `links`, `signal` | what the node holds of a process, and what signals do to it |
+//! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
+//! | `table` | processes by pid and by name |
+//! | `connections` | at most one connection to each peer |
+//! | `link` | making and accepting connections |
+//! | `events` | `nodeup` and `nodedown` |
+
+mod builder;
+mod cell;
+mod connections;
+mod cookie;
+mod destination;
+mod error;
+mod events;
+mod exit;
+mod host;
+mod link;
+mod links;
+mod message;
+mod modules;
+mod process;
+mod signal;
+mod spawn;
+mod table;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use builder::Builder;
+pub use cookie::CookieFileError;
+pub use destination::Destination;
+pub use error::{ConnectError, DownReason, PingError, StartError};
+pub use events::{NodeEvent, NodeEvents, NodeType};
+pub use exit::ExitReason;
+pub use host::HostError;
+pub use message::{Down, Exit, Item, Message};
+pub use modules::{Exception, Module, Outcome};
+pub use process::{Process, RegisterError, SendError};
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::dist::control::{self, Control, Target};
+use crate::dist::{Cookie, Flags, NodeName};
+use crate::epmd::Resolver;
+use crate::etf::RawTerm;
+use crate::net::{self, LinkOptions};
+use crate::otp;
+use crate::term::{Atom, Pid, Reference};
+use cell::Cell;
+use connections::{Connection, Connections, Wanted};
+use modules::{Function, Modules};
+use signal::{Outbox, Parcel, Receiver};
+use table::{Number, Table};
+
+/// Bytes that may wait in a process's mailbox, unless it says otherwise: 1 GiB. A process over its limit is killed, as
+/// one over its `max_heap_size` is.
+pub const DEFAULT_MAILBOX_LIMIT: usize = 1 << 30;
+
+/// A running node. Cheap to clone; the node runs until [`shutdown`](Self::shutdown), or until its runtime ends.
+#[derive(Debug, Clone)]
+pub struct Node(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: NodeName,
+    atom: Atom,
+    creation: u32,
+    cookie: Cookie,
+    /// Cookies for particular peers.
+    cookies: Mutex<HashMap<Atom, Cookie>>,
+    flags: Flags,
+    link: LinkOptions,
+    resolver: Arc<dyn Resolver>,
+    /// The port that the node listens on; `None` when it does not.
+    port: Option<u16>,
+    table: Table,
+    modules: Modules,
+    connections: Connections,
+    references: AtomicU64,
+    runtime: tokio::runtime::Handle,
+    /// Whether the node is stopping; its tasks watch it.
+    stopping: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Starts describing a node called `name`: `NAME@HOST`, or `NAME`, which this host's short name completes.
+    pub fn builder(name: impl Into<String>) -> Builder {
+        Builder::named(name.into())
+    }
+
+    /// Starts describing a node with a short name, as `erl -sname`.
+    pub fn short(name: impl Into<String>) -> Builder {
+        Builder::short(name.into())
+    }
+
+    /// Starts describing a node with a long name, as `erl -name`.
+    pub fn long(name: impl Into<String>) -> Builder {
+        Builder::long(name.into())
+    }
+
+    /// The node's name, as `node()`.
+    #[must_use]
+    pub fn name(&self) -> &Atom {
+        &self.0.atom
+    }
+
+    /// The node's name, with its parts.
+    #[must_use]
+    pub fn node_name(&self) -> &NodeName {
+        &self.0.name
+    }
+
+    /// Which incarnation of its name the node is: part of every pid and reference it makes.
+    #[must_use]
+    pub fn creation(&self) -> u32 {
+        self.0.creation
+    }
+
+    /// The port on which the node listens; `None` when it does not.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.port
+    }
+
+    // Processes
+
+    /// A new process, which lives as long as the handle.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        self.process_of(self.leader(), DEFAULT_MAILBOX_LIMIT)
+    }
+
+    /// A new process with that group leader.
+    fn process_of(&self, leader: Pid, mailbox_limit: usize) -> Process {
+        let inner = &self.0;
+        let cell = inner.table.insert(|number| {
+            let pid = Pid::new(inner.atom.clone(), number.id(), number.serial(), inner.creation);
+            Arc::new(Cell::new(pid, number, leader, mailbox_limit))
+        });
+        Process::new(self.clone(), cell)
+    }
+
+    /// The group leader of processes that inherit none.
+    fn leader(&self) -> Pid {
+        Pid::new(self.0.atom.clone(), 0, 0, self.0.creation)
+    }
+
+    /// Starts a service: a process under a registered name that runs until the node stops.
+    pub(crate) fn spawn_service<F>(
+        &self,
+        name: &'static str,
+        mailbox_limit: usize,
+        body: impl FnOnce(Process) -> F,
+    ) where
+        F: Future<Output = Result<(), ExitReason>> + Send + 'static,
+    {
+        let me = self.process_of(self.leader(), mailbox_limit);
+        match me.register(name) {
+            Ok(()) => {
+                task::run(me, body);
+            }
+            Err(error) => tracing::error!(name, %error, "a service of this node cannot have its name"),
+        }
+    }
+
+    /// Starts a process that runs `body`, as `spawn/1`, and gives its pid.
+    ///
+    /// The process ends when `body` returns: `normal` for `Ok`, with the reason given for `Err`, with `{panic, Text}` when it
+    /// panics. When the process is ended from outside, by an exit signal that it does not trap, `body` is dropped at the
+    /// point where it waits.
+    ///
+    /// ```no_run
+    /// # fn example(node: &beamnode::node::Node) {
+    /// let echo = node.spawn(async |mut me| {
+    ///     while let Some(message) = me.recv().await {
+    ///         println!("{}", message.term()?);
+    ///     }
+    ///     Ok(())
+    /// });
+    /// println!("{echo} prints what it is sent");
+    /// # }
+    /// ```
+    pub fn spawn<F>(&self, body: impl FnOnce(Process) -> F) -> Pid
+    where
+        F: Future<Output = Result<(), ExitReason>> + Send + 'static,
+    {
+        task::run(self.process(), body)
+    }
+
+    /// The pids of this node's processes, as `processes()`.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Pid> {
+        self.0.table.all().iter().map(|cell| cell.pid().clone()).collect()
+    }
+
+    /// Gives `name` to the process `pid` of this node, as `register/2`. It has it until it ends.
+    ///
+    /// # Errors
+    /// When the name is taken or illegal, or the process has a name, or there is no such process.
+    pub fn register(&self, name: &str, pid: &Pid) -> Result<(), RegisterError> {
+        let atom = match Atom::new(name) {
+            Ok(atom) if name != "undefined" => atom,
+            _ => {
+                return Err(RegisterError::Illegal {
+                    name: name.to_owned(),
+                });
+            }
+        };
+        let cell = self.cell(pid).ok_or(RegisterError::Exited)?;
+        cell.claim_name(&atom)?;
+        if !self.0.table.register(atom.clone(), &cell) {
+            cell.disclaim_name();
+            return Err(RegisterError::Taken { name: atom });
+        }
+        if !cell.is_alive() {
+            // It ended in between, and has already given back the names that it had then.
+            self.0.table.unregister(&atom, &cell);
+            return Err(RegisterError::Exited);
+        }
+        Ok(())
+    }
+
+    /// Frees a registered name, as `unregister/1`; `false` when nobody has it.
+    pub fn unregister(&self, name: &str) -> bool {
+        let Some(cell) = self.0.table.whereis(name) else {
+            return false;
+        };
+        let held = self.0.table.unregister(name, &cell);
+        if held {
+            cell.disclaim_name();
+        }
+        held
+    }
+
+    /// The process that has the name, as `whereis/1`.
+    #[must_use]
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        self.0.table.whereis(name).map(|cell| cell.pid().clone())
+    }
+
+    /// The registered names, as `registered()`.
+    #[must_use]
+    pub fn registered(&self) -> Vec<Atom> {
+        self.0.table.registered()
+    }
+
+    /// A reference that no other has, as `make_ref()`.
+    #[must_use]
+    pub fn make_ref(&self) -> Reference {
+        let count = self.0.references.fetch_add(1, Ordering::Relaxed);
+        // The first word of a reference of one's own has 18 bits: every release rejects more.
+        let words = [
+            low_bits(count, 18),
+            low_bits(count >> 18, 32),
+            low_bits(count >> 50, 14),
+        ];
+        Reference::new(self.0.atom.clone(), &words, self.0.creation).expect("three words are not too many")
+    }
+
+    /// The functions of module `name` that other nodes can run on this one, to add to.
+    #[must_use]
+    pub fn module(&self, name: Atom) -> Module<'_> {
+        Module::new(self, name)
+    }
+
+    pub(crate) fn function(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Function> {
+        self.0.modules.get(module, function, arity)
+    }
+
+    // Peers
+
+    /// The names of the connected nodes of that type, as `nodes/1`.
+    #[must_use]
+    pub fn nodes(&self, wanted: NodeType) -> Vec<Atom> {
+        self.0
+            .connections
+            .all(wanted)
+            .iter()
+            .map(|connection| connection.name().clone())
+            .collect()
+    }
+
+    /// Tells of nodes of that type that come and go from now on, as `net_kernel:monitor_nodes/2`.
+    #[must_use]
+    pub fn monitor_nodes(&self, wanted: NodeType) -> NodeEvents {
+        self.0.connections.subscribers.subscribe(wanted)
+    }
+
+    /// Connects to a node unless it is connected, as `net_kernel:connect_node/1`.
+    ///
+    /// # Errors
+    /// When there is no connection in the end, with the reason.
+    pub async fn connect(&self, node: &Atom) -> Result<(), ConnectError> {
+        self.route_to(node).await.map(drop)
+    }
+
+    /// Asks a node whether it answers, connecting first if need be, as `net_adm:ping/1`.
+    ///
+    /// # Errors
+    /// Where that says `pang`: with the reason.
+    pub async fn ping(&self, node: &Atom) -> Result<(), PingError> {
+        self.connect(node).await?;
+        if node == self.name() {
+            return Ok(());
+        }
+        otp::ping(self, node).await.map_err(|error| PingError::NoAnswer {
+            reason: error.to_string(),
+        })
+    }
+
+    /// Ends the connection to a node, as `erlang:disconnect_node/1`; `false` when there is none.
+    pub fn disconnect(&self, node: &Atom) -> bool {
+        let Some(connection) = self.0.connections.up(node) else {
+            return false;
+        };
+        connection.close(DownReason::Disconnect);
+        true
+    }
+
+    /// Sets the cookie for connections with `node`, in both directions, as `erlang:set_cookie/2`. Those that are up stay.
+    pub fn set_cookie(&self, node: Atom, cookie: Cookie) {
+        self.0
+            .cookies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(node, cookie);
+    }
+
+    /// Stops the node: takes its name from EPMD, ends its processes with `shutdown`, and closes its connections. Ready when the
+    /// last one is closed.
+    pub async fn shutdown(&self) {
+        self.0.stopping.send_replace(true);
+        self.0.connections.stop();
+        let mut out = Outbox::default();
+        for cell in self.0.table.all() {
+            cell.exit(ExitReason::SHUTDOWN.raw(), &mut out);
+        }
+        self.deliver(out);
+        let connections = self.0.connections.all(NodeType::All);
+        for connection in &connections {
+            connection.close(DownReason::NetKernelTerminated);
+        }
+        for connection in &connections {
+            Connections::gone(connection).await;
+        }
+        self.0.connections.subscribers.close();
+    }
+
+    // How signals travel
+
+    /// The cookie for `peer`.
+    fn cookie_for(&self, peer: &str) -> Cookie {
+        let cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        cookies.get(peer).unwrap_or(&self.0.cookie).clone()
+    }
+
+    /// The process behind `pid`, if it is of this incarnation of this node and lives.
+    fn cell(&self, pid: &Pid) -> Option<Arc<Cell>> {
+        let ours = pid.creation() == self.0.creation && *pid.node() == self.0.atom;
+        self.0.table.get(Number::of(pid).filter(|_| ours)?)
+    }
+
+    /// The connection to `node`, made if need be; `None` for this node.
+    async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
+        if *node == self.0.atom {
+            return Ok(None);
+        }
+        loop {
+            match self.0.connections.want(node) {
+                // One that is being closed is worth waiting for, so that its end is over before a new one begins.
+                Wanted::Up(connection) if connection.closing().is_some() => {
+                    Connections::gone(&connection).await
+                }
+                Wanted::Up(connection) => return Ok(Some(connection)),
+                Wanted::Stopped => return Err(ConnectError::Stopped),
+                Wanted::Wait(waiter) => return waiter.outcome().await.map(Some),
+                Wanted::Dial(attempt, cancel, waiter) => {
+                    link::dial(self, node, attempt, cancel);
+                    return waiter.outcome().await.map(Some);
+                }
+            }
+        }
+    }
+
+    /// Where a message goes, and what its control message says of that. `None` when nobody can be there.
+    fn locate(&self, to: Destination) -> Option<(Atom, Target)> {
+        Some(match to {
+            Destination::Nobody => return None,
+            Destination::Name(name) => (self.0.atom.clone(), Target::Name(name)),
+            Destination::Remote { name, node } => (node, Target::Name(name)),
+            Destination::Pid(pid) => (pid.node().clone(), Target::Pid(pid)),
+            Destination::Alias(alias) => (alias.node().clone(), Target::Alias(alias)),
+        })
+    }
+
+    /// Sends a message for a process of this node, waiting while the connection is busy.
+    async fn send_from(&self, from: &Pid, to: Destination, message: RawTerm) -> Result<(), SendError> {
+        if let Destination::Name(name) = &to
+            && self.0.table.whereis(name).is_none()
+        {
+            return Err(SendError::NotRegistered { name: name.clone() });
+        }
+        let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
+        let signal = send(from, to, message);
+        match self.route_to(&node).await? {
+            None => {
+                self.deliver(Outbox::of(signal, None));
+                Ok(())
+            }
+            Some(connection) => {
+                let sent = connection.outbound.send(signal).await;
+                sent.map_err(|error| match error {
+                    net::SendError::Unsendable(error) => SendError::Unsendable(error),
+                    net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
+                })
+            }
+        }
+    }
+
+    /// Sends a message for a process of this node without waiting, and only where a connection is up already.
+    pub(crate) fn post(&self, from: &Pid, to: Destination, message: RawTerm) {
+        let Some((node, to)) = self.locate(to) else { return };
+        let via = self.0.connections.up(&node);
+        if via.is_some() || node == self.0.atom {
+            self.deliver(Outbox::of(send(from, to, message), via));
+        }
+    }
+
+    /// Delivers what is in `out`, and what comes of it, until nothing is left. Never waits.
+    fn deliver(&self, mut out: Outbox) {
+        loop {
+            for ended in out.ended.drain(..) {
+                self.0.table.remove(&ended);
+            }
+            let Some(Parcel { signal, via }) = out.parcels.pop_front() else {
+                break;
+            };
+            match via {
+                None => self.deliver_here(signal, None, &mut out),
+                Some(connection) => {
+                    if let Err(error) = connection.outbound.send_now(signal) {
+                        tracing::debug!(peer = %connection.name(), %error, "signal not sent");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Delivers one signal to a process of this node, or answers that there is none.
+    fn deliver_here(&self, signal: Control, via: Option<&Arc<Connection>>, out: &mut Outbox) {
+        let cell = match signal::receiver(&signal) {
+            Receiver::Pid(pid) => self.cell(pid),
+            Receiver::Name(name) => self.0.table.whereis(name),
+            Receiver::Alias | Receiver::Node => None,
+        };
+        match (cell, signal) {
+            (Some(cell), signal) => cell.receive(signal, via, out),
+            (None, Control::SpawnRequest(request)) => spawn::serve(self, *request, via, out),
+            (None, signal) => out.refuse(signal, via),
+        }
+    }
+
+    /// The connection has ended: every link and monitor over it fires, then everybody is told.
+    fn connection_down(&self, connection: &Arc<Connection>, reason: DownReason) {
+        let mut out = Outbox::default();
+        for number in connection.ended() {
+            if let Some(cell) = self.0.table.get(number) {
+                cell.disconnected(connection, &mut out);
+            }
+        }
+        self.deliver(out);
+        self.0.connections.down(connection, reason);
+    }
+}
+
+/// The control message for a message from `from`.
+fn send(from: &Pid, to: Target, message: RawTerm) -> Control {
+    Control::Send(control::Send {
+        from: Some(from.clone()),
+        to,
+        priority: false,
+        token: None,
+        message,
+    })
+}
+
+/// The lowest `bits` of `value`, at most 32.
+fn low_bits(value: u64, bits: u32) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "what is cut off is masked out")]
+    let low = (value & ((1 << bits) - 1)) as u32;
+    low
+}

@@ -1,1 +1,24 @@
-//! The services that other nodes expect of a node.
+//! The services that other nodes expect of a node, and what the libraries of OTP say to one another.
+//!
+//! Each service is an ordinary process under the name that Erlang gives it; nothing here has a way to another node
+//! that a user's process has not.
+
+mod call;
+mod erpc;
+mod global;
+mod net_kernel;
+
+pub use call::{CallError, Caller, Request};
+pub(crate) use net_kernel::ping;
+
+use crate::node::Node;
+
+/// Bytes that may wait in a service's mailbox before the service is given up: far more than honest peers send.
+const MAILBOX_LIMIT: usize = 64 << 20;
+
+/// Starts the services of `node`.
+pub(crate) fn start(node: &Node) {
+    net_kernel::start(node);
+    erpc::start(node);
+    global::start(node);
+}

@@ -4,6 +4,9 @@
 
 mod epmd;
 mod names;
+mod node;
+mod options;
+mod ping;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -23,6 +26,8 @@ struct Cli {
 enum Command {
     Epmd(epmd::Args),
     Names(names::Args),
+    Node(node::Args),
+    Ping(ping::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +39,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Epmd(args) => epmd::run(args.arguments),
         Command::Names(args) => names::run(&args),
+        Command::Node(args) => node::run(args),
+        Command::Ping(args) => ping::run(args),
     }
 }
 
@@ -43,6 +50,16 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
         .enable_all()
         .build()?
         .block_on(work))
+}
+
+/// Logs to stderr what `RUST_LOG` asks for, or `default`.
+fn log(default: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// Says on stderr what went wrong, with its causes left to its own text, and gives the exit code for it.

@@ -1,0 +1,109 @@
+//! `beamnode node`: a node that stays up, as `erl -noinput` does.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use beamnode::node::{Message, Node, NodeEvent, NodeType};
+use beamnode::term::Term;
+use tracing::warn;
+
+use crate::options::NodeOptions;
+
+/// Be a node until ended by a signal.
+///
+/// Prints a line for each node that comes or goes: `nodeup NODE visible` or `nodedown NODE hidden connection_closed`. A
+/// process registered as `echo` answers `{From, Message}` with `{echo, Message}`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    options: NodeOptions,
+    /// Seconds of silence after which a node counts as down, as the kernel parameter net_ticktime
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    net_ticktime: u32,
+}
+
+pub(crate) fn run(args: Args) -> ExitCode {
+    crate::log("info");
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return crate::failure(&error),
+    };
+    match runtime.block_on(stay(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => crate::failure(&error),
+    }
+}
+
+async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
+    if args.options.sname.is_none() && args.options.name.is_none() {
+        return Err("a node needs a name: --sname NAME or --name NAME".into());
+    }
+    let builder = args.options.builder("", None)?;
+    let node = builder
+        .net_ticktime(std::time::Duration::from_secs(args.net_ticktime.into()))
+        .epmd_program(std::env::current_exe()?)
+        .start()
+        .await?;
+    let mut events = node.monitor_nodes(NodeType::All);
+    serve_echo(&node)?;
+    let mut end = std::pin::pin!(ended());
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => print(&event)?,
+                None => break,
+            },
+            () = &mut end => break,
+        }
+    }
+    node.shutdown().await;
+    Ok(())
+}
+
+/// Starts the process `echo`.
+fn serve_echo(node: &Node) -> Result<(), Box<dyn Error>> {
+    let me = node.process();
+    me.register("echo")?;
+    tokio::spawn(async move {
+        let mut me = me;
+        while let Some(message) = me.recv().await {
+            if let Err(error) = echo(&me, &message).await {
+                warn!(%error, "echo: no answer sent");
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn echo(me: &beamnode::node::Process, message: &Message) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let term = message.term()?;
+    let Some([Term::Pid(from), message]) = term.as_tuple().and_then(|tuple| tuple.array()) else {
+        return Err(format!("{term} is not {{From, Message}}").into());
+    };
+    me.send(from, beamnode::term!({echo, (message)})).await?;
+    Ok(())
+}
+
+fn print(event: &NodeEvent) -> std::io::Result<()> {
+    let kind = |hidden| if hidden { "hidden" } else { "visible" };
+    let mut out = std::io::stdout().lock();
+    match event {
+        NodeEvent::NodeUp { node, hidden } => writeln!(out, "nodeup {node} {}", kind(*hidden))?,
+        NodeEvent::NodeDown { node, hidden, reason } => {
+            writeln!(out, "nodedown {node} {} {reason}", kind(*hidden))?;
+        }
+    }
+    out.flush()
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        }
+        _ => std::future::pending().await,
+    }
+}

@@ -1,0 +1,363 @@
+//! The connections of a node: at most one to each peer, and at most one attempt at one.
+//!
+//! Whoever needs a connection waits for the attempt that is under way, whoever began it: an attempt of ours that gives
+//! way to one of the peer passes its waiters on. The rules are in [`arbitration`](crate::dist::arbitration); this is the
+//! table that they speak of.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use super::events::{NodeEvent, NodeType, Subscribers};
+use super::table::Number;
+use super::{ConnectError, DownReason};
+use crate::dist::arbitration::{self, Held, Verdict};
+use crate::dist::handshake::Peer;
+use crate::dist::{Flags, NodeName};
+use crate::net::Outbound;
+use crate::term::Atom;
+
+/// An established connection.
+pub(crate) struct Connection {
+    name: Atom,
+    peer: Peer,
+    pub(crate) outbound: Outbound,
+    /// The processes that have a link or monitor over it; `None` once it is gone.
+    attached: Mutex<Option<HashSet<Number>>>,
+    /// Why this side ends it, once it does.
+    closing: Mutex<Option<DownReason>>,
+    /// Whether it is off the table.
+    gone: watch::Sender<bool>,
+}
+
+impl Connection {
+    pub(crate) fn name(&self) -> &Atom {
+        &self.name
+    }
+
+    /// Whether both ends have the flag.
+    pub(crate) fn has(&self, flag: Flags) -> bool {
+        self.peer.negotiated.contains(flag)
+    }
+
+    /// Whether unlinking is acknowledged; not before OTP 24.
+    pub(crate) fn acknowledges_unlink(&self) -> bool {
+        self.has(Flags::UNLINK_ID)
+    }
+
+    /// Has the process told when the connection ends; `false` when it has ended.
+    pub(crate) fn attach(&self, number: Number) -> bool {
+        self.attached()
+            .as_mut()
+            .map(|attached| attached.insert(number))
+            .is_some()
+    }
+
+    pub(crate) fn detach(&self, number: Number) {
+        if let Some(attached) = self.attached().as_mut() {
+            attached.remove(&number);
+        }
+    }
+
+    /// Ends the connection from this side; `reason` is what everybody is told.
+    pub(crate) fn close(&self, reason: DownReason) {
+        self.closing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(reason);
+        self.outbound.close();
+    }
+
+    /// Why this side has ended the connection, if it has.
+    pub(crate) fn closing(&self) -> Option<DownReason> {
+        *self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection has ended: the processes to tell. None can be attached any more.
+    pub(crate) fn ended(&self) -> HashSet<Number> {
+        self.attached().take().unwrap_or_default()
+    }
+
+    fn attached(&self) -> MutexGuard<'_, Option<HashSet<Number>>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connection({})", self.name)
+    }
+}
+
+/// What an attempt came to; `None` while it goes on.
+type Outcome = Option<Result<Arc<Connection>, ConnectError>>;
+
+/// Identifies one attempt at a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AttemptId(u64);
+
+#[derive(Debug)]
+struct Attempt {
+    id: AttemptId,
+    held: Held,
+    /// Tells the task behind the attempt to give up.
+    cancel: Arc<Notify>,
+    outcome: watch::Sender<Outcome>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    up: Option<Arc<Connection>>,
+    attempt: Option<Attempt>,
+}
+
+impl Slot {
+    fn held(&self) -> Held {
+        match (&self.up, &self.attempt) {
+            (None, None) => Held::Nothing,
+            (None, Some(attempt)) => attempt.held,
+            (Some(_), None) => Held::Up,
+            (Some(_), Some(_)) => Held::UpPending,
+        }
+    }
+}
+
+/// A slot's answer to somebody who needs a connection.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    Up(Arc<Connection>),
+    /// Somebody is at it.
+    Wait(Waiter),
+    /// The caller is to begin an attempt, and others wait for it.
+    Dial(AttemptId, Arc<Notify>, Waiter),
+    /// There are no connections any more.
+    Stopped,
+}
+
+/// Waits for an attempt.
+#[derive(Debug)]
+pub(crate) struct Waiter(watch::Receiver<Outcome>);
+
+impl Waiter {
+    pub(crate) async fn outcome(mut self) -> Result<Arc<Connection>, ConnectError> {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(ConnectError::Stopped)),
+            Err(_) => Err(ConnectError::Stopped),
+        }
+    }
+}
+
+/// The answer to a peer that connects.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Go on as this attempt; `simultaneous` when ours gave way.
+    Accept {
+        attempt: AttemptId,
+        cancel: Arc<Notify>,
+        simultaneous: bool,
+    },
+    /// Ask whether it replaces the connection that is up.
+    Alive {
+        attempt: AttemptId,
+        cancel: Arc<Notify>,
+        old: Arc<Connection>,
+    },
+    Nok,
+    Busy,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Mutex<HashMap<Atom, Slot>>,
+    attempts: AtomicU64,
+    /// Read and written under the lock of `slots`.
+    stopped: AtomicBool,
+    pub(crate) subscribers: Subscribers,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Atom, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_attempt(&self, held: Held, outcome: watch::Sender<Outcome>) -> Attempt {
+        let id = AttemptId(self.attempts.fetch_add(1, Ordering::Relaxed));
+        Attempt {
+            id,
+            held,
+            cancel: Arc::new(Notify::new()),
+            outcome,
+        }
+    }
+
+    /// The connection to `node`, if one is up.
+    pub(crate) fn up(&self, node: &Atom) -> Option<Arc<Connection>> {
+        self.lock().get(node)?.up.clone()
+    }
+
+    /// Every connection of that type.
+    pub(crate) fn all(&self, wanted: NodeType) -> Vec<Arc<Connection>> {
+        let up = |slot: &Slot| slot.up.clone().filter(|up| wanted.includes(up.peer.hidden));
+        self.lock().values().filter_map(up).collect()
+    }
+
+    /// Somebody needs a connection to `node`.
+    pub(crate) fn want(&self, node: &Atom) -> Wanted {
+        let mut slots = self.lock();
+        if self.stopped.load(Ordering::Relaxed) {
+            return Wanted::Stopped;
+        }
+        let slot = slots.entry(node.clone()).or_default();
+        if let Some(up) = &slot.up {
+            return Wanted::Up(Arc::clone(up));
+        }
+        if let Some(attempt) = &slot.attempt {
+            return Wanted::Wait(Waiter(attempt.outcome.subscribe()));
+        }
+        let (outcome, waiter) = watch::channel(None);
+        let attempt = self.new_attempt(Held::Dialing, outcome);
+        let answer = Wanted::Dial(attempt.id, Arc::clone(&attempt.cancel), Waiter(waiter));
+        slot.attempt = Some(attempt);
+        answer
+    }
+
+    /// Our attempt is about to send our name. `false` when it has given way and must stop.
+    pub(crate) fn begin_handshake(&self, node: &Atom, id: AttemptId) -> bool {
+        let mut slots = self.lock();
+        let attempt = slots
+            .get_mut(node)
+            .and_then(|slot| slot.attempt.as_mut())
+            .filter(|attempt| attempt.id == id);
+        attempt.map(|attempt| attempt.held = Held::Pending).is_some()
+    }
+
+    /// `peer` connects to `us`.
+    pub(crate) fn incoming(&self, us: &NodeName, peer: &NodeName, node: &Atom) -> Incoming {
+        let mut slots = self.lock();
+        let slot = slots.entry(node.clone()).or_default();
+        match arbitration::incoming(us, peer, slot.held()) {
+            Verdict::Nok => Incoming::Nok,
+            Verdict::Busy => Incoming::Busy,
+            verdict => {
+                // Whoever waits for the attempt that gives way waits for this one.
+                let outcome = match slot.attempt.take() {
+                    Some(attempt) => {
+                        attempt.cancel.notify_one();
+                        attempt.outcome
+                    }
+                    None => watch::Sender::new(None),
+                };
+                let new = self.new_attempt(Held::Pending, outcome);
+                let (attempt, cancel) = (new.id, Arc::clone(&new.cancel));
+                slot.attempt = Some(new);
+                match &slot.up {
+                    Some(old) => Incoming::Alive {
+                        attempt,
+                        cancel,
+                        old: Arc::clone(old),
+                    },
+                    None => {
+                        let simultaneous = verdict == Verdict::OkSimultaneous;
+                        Incoming::Accept {
+                            attempt,
+                            cancel,
+                            simultaneous,
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the attempt is still the one that counts.
+    pub(crate) fn is_current(&self, node: &Atom, id: AttemptId) -> bool {
+        self.lock()
+            .get(node)
+            .and_then(|slot| slot.attempt.as_ref())
+            .is_some_and(|attempt| attempt.id == id)
+    }
+
+    /// The attempt has failed. Those who wait for it are told, unless it was no longer the one that counts.
+    pub(crate) fn failed(&self, node: &Atom, id: AttemptId, error: ConnectError) {
+        let mut slots = self.lock();
+        let Some(slot) = slots.get_mut(node) else { return };
+        if let Some(attempt) = slot.attempt.take_if(|attempt| attempt.id == id) {
+            attempt.outcome.send_replace(Some(Err(error)));
+        }
+        if slot.up.is_none() && slot.attempt.is_none() {
+            slots.remove(node);
+        }
+    }
+
+    /// The attempt has succeeded: the connection is up, and everybody is told. `None` when it was not the one that counts.
+    pub(crate) fn established(
+        &self,
+        node: &Atom,
+        id: AttemptId,
+        peer: Peer,
+        outbound: Outbound,
+    ) -> Option<Arc<Connection>> {
+        let mut slots = self.lock();
+        let slot = slots.get_mut(node)?;
+        if slot.up.is_some() {
+            return None;
+        }
+        let attempt = slot.attempt.take_if(|attempt| attempt.id == id)?;
+        let hidden = peer.hidden;
+        let connection = Arc::new(Connection {
+            name: node.clone(),
+            peer,
+            outbound,
+            attached: Mutex::new(Some(HashSet::new())),
+            closing: Mutex::new(None),
+            gone: watch::Sender::new(false),
+        });
+        slot.up = Some(Arc::clone(&connection));
+        attempt.outcome.send_replace(Some(Ok(Arc::clone(&connection))));
+        // Under the lock, so that nodeup and nodedown of one node never change places.
+        self.subscribers.tell(&NodeEvent::NodeUp {
+            node: node.clone(),
+            hidden,
+        });
+        Some(connection)
+    }
+
+    /// The connection has ended and its links and monitors have fired: off the table, and everybody is told.
+    pub(crate) fn down(&self, connection: &Arc<Connection>, reason: DownReason) {
+        let mut slots = self.lock();
+        if let Some(slot) = slots.get_mut(&connection.name)
+            && slot.up.take_if(|up| Arc::ptr_eq(up, connection)).is_some()
+        {
+            let node = connection.name.clone();
+            self.subscribers.tell(&NodeEvent::NodeDown {
+                node,
+                hidden: connection.peer.hidden,
+                reason,
+            });
+            if slot.attempt.is_none() {
+                slots.remove(&connection.name);
+            }
+        }
+        connection.gone.send_replace(true);
+    }
+
+    /// Waits until the connection is off the table.
+    pub(crate) async fn gone(connection: &Connection) {
+        // The sender lives as long as the connection.
+        let _ = connection.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    /// Ends every attempt, and lets no other begin.
+    pub(crate) fn stop(&self) {
+        let mut slots = self.lock();
+        self.stopped.store(true, Ordering::Relaxed);
+        for slot in slots.values_mut() {
+            if let Some(attempt) = slot.attempt.take() {
+                attempt.cancel.notify_one();
+                attempt.outcome.send_replace(Some(Err(ConnectError::Stopped)));
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Functions by module and name: what other nodes can spawn on this one, and call.
+//!
+//! Erlang names code by module, function and arity. Here a node holds a table of Rust functions under such names; whatever
+//! runs code on behalf of another node, spawn requests and everything built on them, looks there and nowhere else.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{ExitReason, Node, Process};
+use crate::term::{Atom, Term};
+
+/// How a function ends that does not return, as Erlang's classes of exceptions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Exception {
+    /// `throw(Value)`.
+    Throw(Term),
+    /// `exit(Reason)`.
+    Exit(Term),
+    /// `error(Reason)`, with the stack trace `[{Module, Function, ArityOrArguments, Location}]`, innermost call first.
+    Error {
+        /// The reason: `badarg`, `{badmatch, Value}` and the like.
+        reason: Term,
+        /// The stack trace, a list.
+        stack: Term,
+    },
+}
+
+impl Exception {
+    /// `error(Reason)` raised by `module:function`, called with `arguments`.
+    #[must_use]
+    pub fn error(reason: impl Into<Term>, module: &Atom, function: &Atom, arguments: &[Term]) -> Self {
+        let arguments = Term::from(arguments.to_vec());
+        let entry = Term::from((module.clone(), function.clone(), arguments, Term::NIL));
+        Self::Error {
+            reason: reason.into(),
+            stack: Term::from(vec![entry]),
+        }
+    }
+
+    /// What a call of a function that does not exist raises.
+    #[must_use]
+    pub fn undef(module: &Atom, function: &Atom, arguments: &[Term]) -> Self {
+        Self::error(Atom::from_static("undef"), module, function, arguments)
+    }
+
+    /// The exit reason of a process in which nobody catches this.
+    #[must_use]
+    pub fn exit_reason(self) -> ExitReason {
+        match self {
+            Self::Throw(value) => {
+                let reason = Term::from((Atom::from_static("nocatch"), value));
+                ExitReason::crash(Term::from((reason, Term::NIL)))
+            }
+            Self::Exit(reason) => ExitReason::from(reason),
+            Self::Error { reason, stack } => ExitReason::crash(Term::from((reason, stack))),
+        }
+    }
+}
+
+/// What a function gives.
+pub type Outcome = Result<Term, Exception>;
+
+/// A function that other nodes can run: called in a process of its own, with its arguments.
+pub(crate) type Function = Arc<dyn Fn(Process, Vec<Term>) -> Running + Send + Sync>;
+
+/// A call under way.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// The functions of one node.
+#[derive(Default)]
+pub(crate) struct Modules {
+    functions: RwLock<HashMap<(Atom, Atom), ByArity>>,
+}
+
+type ByArity = Vec<(usize, Function)>;
+
+impl Modules {
+    pub(crate) fn get(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Function> {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        let arities = functions.get(&(module.clone(), function.clone()))?;
+        arities
+            .iter()
+            .find(|(found, _)| *found == arity)
+            .map(|(_, function)| Arc::clone(function))
+    }
+
+    fn insert(&self, module: Atom, name: Atom, arity: usize, function: Function) {
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let arities = functions.entry((module, name)).or_default();
+        arities.retain(|(found, _)| *found != arity);
+        arities.push((arity, function));
+    }
+}
+
+impl std::fmt::Debug for Modules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        let names = functions.iter().flat_map(|((module, name), arities)| {
+            arities
+                .iter()
+                .map(move |(arity, _)| format!("{module}:{name}/{arity}"))
+        });
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// A module of a node, to add functions to; [`Node::module`] gives it.
+#[derive(Debug)]
+pub struct Module<'a> {
+    node: &'a Node,
+    name: Atom,
+}
+
+impl<'a> Module<'a> {
+    pub(crate) fn new(node: &'a Node, name: Atom) -> Self {
+        Self { node, name }
+    }
+
+    /// Adds a function of `arity` arguments, in place of one that has the same name and arity.
+    ///
+    /// It is run as a process, which it gets as its first argument, with exactly `arity` terms.
+    ///
+    /// ```no_run
+    /// # fn example(node: &beamnode::node::Node) {
+    /// use beamnode::term::{Atom, Term};
+    ///
+    /// // spawn(rust@host, greeter, hello, [self()]) on any node of the cluster
+    /// node.module(Atom::from_static("greeter")).function(Atom::from_static("hello"), 1, async |me, arguments| {
+    ///     if let [Term::Pid(to)] = arguments.as_slice() {
+    ///         me.send(to, beamnode::term!({hello, (me.pid().clone())})).await.ok();
+    ///     }
+    ///     Ok(Term::from(Atom::from_static("ok")))
+    /// });
+    /// # }
+    /// ```
+    pub fn function<F>(
+        &self,
+        name: Atom,
+        arity: usize,
+        function: impl Fn(Process, Vec<Term>) -> F + Send + Sync + 'static,
+    ) -> &Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let function: Function = Arc::new(move |me, arguments| Box::pin(function(me, arguments)));
+        self.node
+            .0
+            .modules
+            .insert(self.name.clone(), name, arity, function);
+        self
+    }
+}

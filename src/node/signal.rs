@@ -1,0 +1,131 @@
+//! Signals on their way: what one process does to another, on this node or over a connection.
+//!
+//! "Signals" in Erlang's reference manual. A signal is a [`Control`] message wherever it goes: two processes of this node
+//! exchange the very messages that they would exchange over a connection, so that both kinds of pair behave alike.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::connections::Connection;
+use super::table::Number;
+use crate::dist::control::{Control, Exit, MonitorP, MonitorPExit, Monitored, Target, UnlinkIdAck};
+use crate::etf::RawTerm;
+use crate::term::{Atom, Pid, Term};
+
+/// A signal and the way it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Parcel {
+    pub(crate) signal: Control,
+    /// The connection to deliver over; `None` for a receiver on this node.
+    pub(crate) via: Option<Arc<Connection>>,
+}
+
+/// What the handling of one signal leads to: more signals, and processes that ended.
+///
+/// Handlers put work here and never call one another, so a chain of a million links that breaks takes a queue
+/// and not a million stack frames.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) parcels: VecDeque<Parcel>,
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// A process that has just ended, to be taken off the node's tables.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) number: Number,
+    pub(crate) name: Option<Atom>,
+}
+
+impl Outbox {
+    /// With one signal in it.
+    pub(crate) fn of(signal: Control, via: Option<Arc<Connection>>) -> Self {
+        let mut out = Self::default();
+        out.push(signal, via);
+        out
+    }
+
+    pub(crate) fn push(&mut self, signal: Control, via: Option<Arc<Connection>>) {
+        self.parcels.push_back(Parcel { signal, via });
+    }
+
+    /// Answers a signal whose receiver does not exist, as Erlang does: `noproc` for what waits for an answer.
+    pub(crate) fn refuse(&mut self, signal: Control, via: Option<&Arc<Connection>>) {
+        let answer = match signal {
+            Control::Link(link) => Control::Exit(Exit {
+                from: link.to,
+                to: link.from,
+                token: None,
+                reason: reason("noproc"),
+            }),
+            Control::MonitorP(MonitorP { from, to, reference }) => Control::MonitorPExit(MonitorPExit {
+                from: to,
+                to: from,
+                reference,
+                reason: reason("noproc"),
+            }),
+            Control::Unlink(unlink) => match unlink.id {
+                Some(id) => Control::UnlinkIdAck(UnlinkIdAck {
+                    from: unlink.to,
+                    to: unlink.from,
+                    id,
+                }),
+                None => return,
+            },
+            _ => return,
+        };
+        self.push(answer, via.cloned());
+    }
+}
+
+/// Whom `signal` is for.
+pub(crate) fn receiver(signal: &Control) -> Receiver<'_> {
+    match signal {
+        Control::Send(send) => Receiver::from(&send.to),
+        Control::Exit2(exit) => Receiver::from(&exit.to),
+        Control::MonitorP(monitor) => Receiver::from(&monitor.to),
+        Control::DemonitorP(demonitor) => Receiver::from(&demonitor.to),
+        Control::Link(link) => Receiver::Pid(&link.to),
+        Control::Unlink(unlink) => Receiver::Pid(&unlink.to),
+        Control::UnlinkIdAck(ack) => Receiver::Pid(&ack.to),
+        Control::Exit(exit) => Receiver::Pid(&exit.to),
+        Control::GroupLeader(change) => Receiver::Pid(&change.to),
+        Control::MonitorPExit(down) => Receiver::Pid(&down.to),
+        Control::SpawnReply(reply) => Receiver::Pid(&reply.to),
+        Control::SpawnRequest(_) => Receiver::Node,
+    }
+}
+
+/// Whom a signal is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Receiver<'a> {
+    Pid(&'a Pid),
+    Name(&'a Atom),
+    Alias,
+    /// The node itself.
+    Node,
+}
+
+impl<'a> From<&'a Target> for Receiver<'a> {
+    fn from(target: &'a Target) -> Self {
+        match target {
+            Target::Pid(pid) => Self::Pid(pid),
+            Target::Name(name) => Self::Name(name),
+            Target::Alias(_) => Self::Alias,
+        }
+    }
+}
+
+impl<'a> From<&'a Monitored> for Receiver<'a> {
+    fn from(item: &'a Monitored) -> Self {
+        match item {
+            Monitored::Pid(pid) => Self::Pid(pid),
+            Monitored::Name(name) => Self::Name(name),
+        }
+    }
+}
+
+/// A reason that is an atom.
+pub(crate) fn reason(text: &'static str) -> RawTerm {
+    RawTerm::new(&Term::atom(text))
+}
