@@ -68,6 +68,9 @@ pub struct Writer {
     bytes: Vec<u8>,
     /// Atoms to be referred to by number, in a writer for distribution messages.
     table: Option<Vec<Atom>>,
+    /// Write ports in the form before OTP 24 where they fit, as OTP 25 does: OTP 23 knows no other, and every release takes
+    /// it.
+    old_ports: bool,
 }
 
 impl Writer {
@@ -83,6 +86,15 @@ impl Writer {
         Self {
             bytes: Vec::new(),
             table: Some(atoms.to_vec()),
+            old_ports: true,
+        }
+    }
+
+    /// A writer for distribution messages that writes atoms as they are.
+    pub(crate) fn without_atoms() -> Self {
+        Self {
+            old_ports: true,
+            ..Self::default()
         }
     }
 
@@ -241,6 +253,16 @@ impl Writer {
     }
 
     fn port_parts(&mut self, node: &str, creation: u32, id: u64) {
+        if let Some(id) = u32::try_from(id)
+            .ok()
+            .filter(|id| self.old_ports && *id < 1 << 28)
+        {
+            self.bytes.push(tag::NEW_PORT);
+            self.atom(node);
+            self.bytes.extend_from_slice(&id.to_be_bytes());
+            self.bytes.extend_from_slice(&creation.to_be_bytes());
+            return;
+        }
         // In a distribution message as OTP 25 does it, so that OTP 23 understands it too: it has no tag for wider numbers.
         match u32::try_from(id) {
             Ok(id) if self.table.is_some() && id < 1 << 28 => {

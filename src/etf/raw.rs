@@ -132,7 +132,7 @@ impl RawTerm {
         let Ok(term) = self.decode() else {
             return self.clone();
         };
-        let mut writer = Writer::new();
+        let mut writer = Writer::without_atoms();
         writer.term(&term);
         Self {
             bytes: writer.into_bytes().into(),
