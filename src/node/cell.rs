@@ -3,19 +3,24 @@
 //! Every signal is handled under the process's own lock, which is never held while another process's is
 //! taken: consequences go to an [`Outbox`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use tokio::sync::oneshot;
 use tracing::error;
 
+use super::alias::{AliasKind, Until};
 use super::connections::Connection;
 use super::links::Links;
+use super::mailbox::{Mailbox, MailboxLimits, Place};
 use super::message::{self, Down, Item, Message};
 use super::process::RegisterError;
 use super::signal::{Ended, Outbox, reason};
 use super::table::Number;
-use crate::dist::control::{Control, DemonitorP, Exit, MonitorPExit, Monitored, Unlink, UnlinkIdAck};
+use crate::dist::control::{
+    Control, DemonitorP, Exit, MonitorPExit, Monitored, Send, SpawnReply, Target, Unlink, UnlinkIdAck,
+};
 use crate::etf::RawTerm;
 use crate::term::{Atom, Pid, Reference, Term};
 
@@ -31,9 +36,7 @@ pub(crate) struct Cell {
 struct State {
     /// Why the process ended; `None` while it lives.
     exited: Option<RawTerm>,
-    mailbox: VecDeque<Message>,
-    mailbox_bytes: usize,
-    mailbox_limit: usize,
+    mailbox: Mailbox,
     /// Woken by a new message.
     receiver: Option<Waker>,
     /// Woken when the process ends, so that its task does too.
@@ -46,6 +49,9 @@ struct State {
     monitors: HashMap<Reference, Monitor>,
     /// Monitors that others hold on this process.
     watchers: HashMap<Reference, Watcher>,
+    aliases: HashMap<Reference, AliasKind>,
+    /// Spawn requests that have no answer yet.
+    spawning: HashMap<Reference, Spawning>,
     /// Connections that know of this process, so that they tell it when they are gone.
     attached: Vec<Arc<Connection>>,
 }
@@ -54,6 +60,23 @@ struct State {
 struct Monitor {
     item: Item,
     via: Option<Arc<Connection>>,
+}
+
+/// A spawn request under way.
+#[derive(Debug)]
+struct Spawning {
+    via: Option<Arc<Connection>>,
+    /// Tells the caller; gone when the caller no longer waits.
+    tell: oneshot::Sender<Result<Pid, SpawnFailure>>,
+}
+
+/// Why there is no new process.
+#[derive(Debug)]
+pub(crate) enum SpawnFailure {
+    /// The node says so.
+    Refused(Atom),
+    /// The connection to the node has ended.
+    NoConnection,
 }
 
 #[derive(Debug)]
@@ -65,12 +88,10 @@ struct Watcher {
 }
 
 impl Cell {
-    pub(crate) fn new(pid: Pid, number: Number, leader: Pid, mailbox_limit: usize) -> Self {
+    pub(crate) fn new(pid: Pid, number: Number, leader: Pid, limits: MailboxLimits) -> Self {
         let state = State {
             exited: None,
-            mailbox: VecDeque::new(),
-            mailbox_bytes: 0,
-            mailbox_limit,
+            mailbox: Mailbox::new(limits),
             receiver: None,
             task: None,
             trap_exit: false,
@@ -79,6 +100,8 @@ impl Cell {
             links: Links::default(),
             monitors: HashMap::new(),
             watchers: HashMap::new(),
+            aliases: HashMap::new(),
+            spawning: HashMap::new(),
             attached: Vec::new(),
         };
         Self {
@@ -90,6 +113,10 @@ impl Cell {
 
     pub(crate) fn pid(&self) -> &Pid {
         &self.pid
+    }
+
+    pub(crate) fn number(&self) -> Number {
+        self.number
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,7 +134,7 @@ impl Cell {
             return out.refuse(signal, via);
         }
         match signal {
-            Control::Send(send) => self.put(&mut state, Message::Term(send.message), out),
+            Control::Send(send) => self.message(&mut state, send, out),
             Control::Link(link) => {
                 if state.links.linked_by(link.from, via) {
                     self.attach(&mut state, via);
@@ -133,6 +160,11 @@ impl Cell {
                 }
             }
             Control::Exit2(exit) => {
+                if let Target::Alias(alias) = &exit.to
+                    && !self.pass_alias(&mut state, alias, out)
+                {
+                    return;
+                }
                 if is_atom(&exit.reason, "kill") {
                     self.end(&mut state, reason("killed"), out);
                 } else if exit.from == self.pid && !state.trap_exit {
@@ -159,24 +191,10 @@ impl Cell {
                     state.watchers.remove(&demonitor.reference);
                 }
             }
-            Control::MonitorPExit(MonitorPExit {
-                reference, reason, ..
-            }) => {
-                // The item is told as it was asked for, whatever the peer made of it.
-                if let Some(Monitor { item, .. }) = state.monitors.remove(&reference) {
-                    self.put(
-                        &mut state,
-                        Message::Down(Down {
-                            reference,
-                            item,
-                            reason,
-                        }),
-                        out,
-                    );
-                }
-            }
+            Control::MonitorPExit(down) => self.fire(&mut state, down.reference, down.reason, out),
             Control::GroupLeader(change) => state.leader = change.leader,
-            Control::SpawnRequest(_) | Control::SpawnReply(_) => {}
+            Control::SpawnReply(reply) => self.spawned(&mut state, reply, via, out),
+            Control::SpawnRequest(_) => {}
         }
     }
 
@@ -192,20 +210,13 @@ impl Cell {
         let over =
             |via: &Option<Arc<Connection>>| via.as_deref().is_some_and(|via| std::ptr::eq(via, connection));
         state.watchers.retain(|_, watcher| !over(&watcher.via));
-        let fired: Vec<_> = state
-            .monitors
-            .extract_if(|_, monitor| over(&monitor.via))
-            .collect();
-        for (reference, Monitor { item, .. }) in fired {
-            self.put(
-                &mut state,
-                Message::Down(Down {
-                    reference,
-                    item,
-                    reason: reason("noconnection"),
-                }),
-                out,
-            );
+        let fired = state.monitors.iter().filter(|(_, monitor)| over(&monitor.via));
+        let fired: Vec<_> = fired.map(|(reference, _)| reference.clone()).collect();
+        for reference in fired {
+            self.fire(&mut state, reference, reason("noconnection"), out);
+        }
+        for (_, spawning) in state.spawning.extract_if(|_, spawning| over(&spawning.via)) {
+            let _ = spawning.tell.send(Err(SpawnFailure::NoConnection));
         }
         for from in state.links.disconnected(connection) {
             if state.exited.is_some() {
@@ -228,7 +239,7 @@ impl Cell {
     /// The next message. Ready with `None` once the process has ended and nothing is left.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut state = self.lock();
-        if let Some(message) = state.take(0) {
+        if let Some(message) = state.mailbox.pop() {
             return Poll::Ready(Some(message));
         }
         if state.exited.is_some() {
@@ -238,20 +249,21 @@ impl Cell {
         Poll::Pending
     }
 
-    /// Takes the first message at or after `from` that `select` accepts; when there is none, `Pending` with how
-    /// far it looked.
+    /// Takes the first message from `place` on that `select` accepts, and moves `place` past those that it does not.
     pub(crate) fn poll_select<T>(
         &self,
         cx: &mut Context<'_>,
-        seen: &mut usize,
+        place: &mut Place,
         select: &mut impl FnMut(&Message) -> Option<T>,
     ) -> Poll<Option<T>> {
-        // Candidates are copied out (two counters each) so that the selector, foreign code, never runs under the lock.
+        // Candidates are copied out (two counters each) so that the selector, foreign code, never runs under the lock. Only
+        // this process takes messages out, so a place is right for as long as none comes in before it.
         loop {
-            let candidate = {
+            let (candidate, moved) = {
                 let mut state = self.lock();
-                match state.mailbox.get(*seen) {
-                    Some(message) => message.clone(),
+                place.follow(&state.mailbox);
+                match state.mailbox.get(place.index) {
+                    Some(message) => (message.clone(), state.mailbox.moved()),
                     None if state.exited.is_some() => return Poll::Ready(None),
                     None => {
                         set_waker(&mut state.receiver, cx);
@@ -259,11 +271,18 @@ impl Cell {
                     }
                 }
             };
-            if let Some(selected) = select(&candidate) {
-                self.lock().take(*seen);
-                return Poll::Ready(Some(selected));
+            let selected = select(&candidate);
+            let mut state = self.lock();
+            if state.mailbox.moved() != moved {
+                continue;
             }
-            *seen += 1;
+            match selected {
+                Some(selected) => {
+                    state.mailbox.remove(place.index);
+                    return Poll::Ready(Some(selected));
+                }
+                None => place.index += 1,
+            }
         }
     }
 
@@ -338,17 +357,7 @@ impl Cell {
 
     /// Takes a monitor away; `false` when it fired before, or never was.
     pub(crate) fn demonitor(&self, reference: &Reference, out: &mut Outbox) -> bool {
-        let Some(monitor) = self.lock().monitors.remove(reference) else {
-            return false;
-        };
-        let to = monitor.item.into();
-        let demonitor = DemonitorP {
-            from: self.pid.clone(),
-            to,
-            reference: reference.clone(),
-        };
-        out.push(Control::DemonitorP(demonitor), monitor.via);
-        true
+        self.unmonitor(&mut self.lock(), reference, out)
     }
 
     /// Removes the `'DOWN'` message of `reference` from the mailbox, if it is there: the option `flush`.
@@ -356,9 +365,60 @@ impl Cell {
         let mut state = self.lock();
         let found = state
             .mailbox
-            .iter()
             .position(|message| matches!(message, Message::Down(down) if down.reference == *reference));
-        found.and_then(|index| state.take(index)).is_some()
+        found.and_then(|index| state.mailbox.remove(index)).is_some()
+    }
+
+    /// Makes an alias.
+    pub(crate) fn alias(&self, reference: Reference, kind: AliasKind) {
+        let mut state = self.lock();
+        if state.exited.is_none() {
+            state.aliases.insert(reference, kind);
+        }
+    }
+
+    /// Deactivates an alias; `false` when it was not active.
+    pub(crate) fn unalias(&self, reference: &Reference) -> bool {
+        self.lock().aliases.remove(reference).is_some()
+    }
+
+    /// Whether the process can be reached under the alias.
+    pub(crate) fn has_alias(&self, reference: &Reference) -> bool {
+        self.lock().aliases.contains_key(reference)
+    }
+
+    /// Notes a spawn request, and gives what its answer comes through. Fails when the connection is gone.
+    pub(crate) fn spawning(
+        &self,
+        reference: Reference,
+        via: Option<&Arc<Connection>>,
+    ) -> Result<oneshot::Receiver<Result<Pid, SpawnFailure>>, Gone> {
+        let mut state = self.lock();
+        if state.exited.is_some() || !self.attach(&mut state, via) {
+            return Err(Gone);
+        }
+        let (tell, answer) = oneshot::channel();
+        state.spawning.insert(
+            reference,
+            Spawning {
+                via: via.cloned(),
+                tell,
+            },
+        );
+        Ok(answer)
+    }
+
+    /// The request could not be sent.
+    pub(crate) fn not_spawning(&self, reference: &Reference) {
+        self.lock().spawning.remove(reference);
+    }
+
+    pub(crate) fn leader(&self) -> Pid {
+        self.lock().leader.clone()
+    }
+
+    pub(crate) fn set_leader(&self, leader: Pid) {
+        self.lock().leader = leader;
     }
 
     pub(crate) fn set_trap_exit(&self, trap: bool) -> bool {
@@ -410,30 +470,117 @@ impl Cell {
     /// An exit signal that is not `kill`: a message, the end, or nothing.
     fn exit_signal(&self, state: &mut State, from: Pid, reason: RawTerm, out: &mut Outbox) {
         if state.trap_exit {
-            self.put(state, Message::Exit(message::Exit { from, reason }), out);
+            self.put(state, Message::Exit(message::Exit { from, reason }), false, out);
         } else if !is_atom(&reason, "normal") {
             self.end(state, reason, out);
         }
     }
 
-    fn put(&self, state: &mut State, message: Message, out: &mut Outbox) {
-        state.mailbox_bytes += weight(&message);
-        if state.mailbox_bytes > state.mailbox_limit {
+    /// A message came, to this process by whatever the sender knew of it.
+    fn message(&self, state: &mut State, send: Send, out: &mut Outbox) {
+        let mut priority = false;
+        if let Target::Alias(alias) = &send.to {
+            // Only an alias made for them lets priority messages in before others.
+            priority = send.priority && state.aliases.get(alias).is_some_and(|kind| kind.priority);
+            if !self.pass_alias(state, alias, out) {
+                return;
+            }
+        }
+        self.put(state, Message::Term(send.message), priority, out);
+    }
+
+    /// Whether the alias is active. One that is for a single reply is not any more, afterwards.
+    fn pass_alias(&self, state: &mut State, alias: &Reference, out: &mut Outbox) -> bool {
+        let Some(kind) = state.aliases.get(alias) else {
+            return false;
+        };
+        match kind.until {
+            Until::Unalias | Until::Demonitor => {}
+            Until::Reply => {
+                state.aliases.remove(alias);
+            }
+            Until::ReplyDemonitor => {
+                self.unmonitor(state, alias, out);
+            }
+        }
+        true
+    }
+
+    /// A monitor of this process fires.
+    fn fire(&self, state: &mut State, reference: Reference, reason: RawTerm, out: &mut Outbox) {
+        // The item is told as it was asked for, whatever the peer made of it.
+        let Some(Monitor { item, .. }) = state.monitors.remove(&reference) else {
+            return;
+        };
+        end_with_monitor(state, &reference);
+        self.put(
+            state,
+            Message::Down(Down {
+                reference,
+                item,
+                reason,
+            }),
+            false,
+            out,
+        );
+    }
+
+    fn unmonitor(&self, state: &mut State, reference: &Reference, out: &mut Outbox) -> bool {
+        let Some(monitor) = state.monitors.remove(reference) else {
+            return false;
+        };
+        end_with_monitor(state, reference);
+        let demonitor = DemonitorP {
+            from: self.pid.clone(),
+            to: monitor.item.into(),
+            reference: reference.clone(),
+        };
+        out.push(Control::DemonitorP(demonitor), monitor.via);
+        true
+    }
+
+    /// The answer to a spawn request of this process.
+    fn spawned(&self, state: &mut State, reply: SpawnReply, via: Option<&Arc<Connection>>, out: &mut Outbox) {
+        let Some(spawning) = state.spawning.remove(&reply.reference) else {
+            return abandon(&self.pid, reply, via, out);
+        };
+        let outcome = reply.result.clone().map_err(SpawnFailure::Refused);
+        if let Err(_unheard) = spawning.tell.send(outcome) {
+            return abandon(&self.pid, reply, via, out);
+        }
+        if let Ok(pid) = reply.result {
+            if reply.linked {
+                state.links.linked_by(pid.clone(), via);
+            }
+            if reply.monitored {
+                state.monitors.insert(
+                    reply.reference,
+                    Monitor {
+                        item: Item::Pid(pid),
+                        via: via.cloned(),
+                    },
+                );
+            }
+        }
+    }
+
+    fn put(&self, state: &mut State, message: Message, priority: bool, out: &mut Outbox) {
+        if state.mailbox.push(message, priority).is_err() {
             error!(
-                pid = %self.pid, name = ?state.name, messages = state.mailbox.len(), bytes = state.mailbox_bytes,
-                limit = state.mailbox_limit, "mailbox over its limit: the process is killed"
+                pid = %self.pid, name = ?state.name, messages = state.mailbox.len(), bytes = state.mailbox.bytes(),
+                "mailbox over its limits: the process is killed"
             );
             return self.end(state, reason("killed"), out);
         }
-        state.mailbox.push_back(message);
         if let Some(waker) = state.receiver.take() {
             waker.wake();
         }
     }
 
     fn end(&self, state: &mut State, reason: RawTerm, out: &mut Outbox) {
-        state.mailbox = VecDeque::new();
-        state.mailbox_bytes = 0;
+        state.mailbox.clear();
+        state.aliases = HashMap::new();
+        state.spawning = HashMap::new();
         out.ended.push(Ended {
             number: self.number,
             name: state.name.take(),
@@ -477,26 +624,40 @@ impl Cell {
     }
 }
 
-impl State {
-    fn take(&mut self, index: usize) -> Option<Message> {
-        let message = self.mailbox.remove(index)?;
-        self.mailbox_bytes -= weight(&message);
-        Some(message)
-    }
-}
-
 /// The connection that a link or monitor was to go over is gone.
 #[derive(Debug)]
 pub(crate) struct Gone;
 
-/// What a message counts against the mailbox's limit.
-fn weight(message: &Message) -> usize {
-    let payload = match message {
-        Message::Term(raw) => raw,
-        Message::Exit(exit) => &exit.reason,
-        Message::Down(down) => &down.reason,
-    };
-    size_of::<Message>() + payload.bytes().len()
+/// An alias that is to live as long as the monitor of the same reference is over.
+fn end_with_monitor(state: &mut State, reference: &Reference) {
+    let ends = |kind: &AliasKind| matches!(kind.until, Until::Demonitor | Until::ReplyDemonitor);
+    if state.aliases.get(reference).is_some_and(ends) {
+        state.aliases.remove(reference);
+    }
+}
+
+/// A process was spawned that nobody waits for any more: nothing of it may stay behind here, and if it was to be linked,
+/// it ends.
+pub(crate) fn abandon(spawner: &Pid, reply: SpawnReply, via: Option<&Arc<Connection>>, out: &mut Outbox) {
+    let Ok(pid) = reply.result else { return };
+    if reply.monitored {
+        let to = Monitored::Pid(pid.clone());
+        let demonitor = DemonitorP {
+            from: spawner.clone(),
+            to,
+            reference: reply.reference,
+        };
+        out.push(Control::DemonitorP(demonitor), via.cloned());
+    }
+    if reply.linked {
+        let exit = Exit {
+            from: spawner.clone(),
+            to: pid,
+            token: None,
+            reason: reason("abandoned"),
+        };
+        out.push(Control::Exit(exit), via.cloned());
+    }
 }
 
 fn is_atom(reason: &RawTerm, name: &str) -> bool {

@@ -23,13 +23,14 @@
 //! |---|---|
 //! | `builder`, `cookie`, `host` | what a node is started with, and the start |
 //! | `process`, `message`, `destination`, `exit`, `task` | a process's own view |
-//! | `cell`, `links`, `signal` | what the node holds of a process, and what signals do to it |
+//! | `cell`, `mailbox`, `links`, `alias`, `signal` | what the node holds of a process, and what signals do to it |
 //! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
 //! | `table` | processes by pid and by name |
 //! | `connections` | at most one connection to each peer |
 //! | `link` | making and accepting connections |
 //! | `events` | `nodeup` and `nodedown` |
 
+mod alias;
 mod builder;
 mod cell;
 mod connections;
@@ -41,6 +42,7 @@ mod exit;
 mod host;
 mod link;
 mod links;
+mod mailbox;
 mod message;
 mod modules;
 mod process;
@@ -51,6 +53,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use alias::{AliasKind, Until};
 pub use builder::Builder;
 pub use cookie::CookieFileError;
 pub use destination::Destination;
@@ -58,9 +61,11 @@ pub use error::{ConnectError, DownReason, PingError, StartError};
 pub use events::{NodeEvent, NodeEvents, NodeType};
 pub use exit::ExitReason;
 pub use host::HostError;
+pub use mailbox::MailboxLimits;
 pub use message::{Down, Exit, Item, Message};
 pub use modules::{Exception, Module, Outcome};
 pub use process::{Process, RegisterError, SendError};
+pub use spawn::{SpawnError, SpawnOptions, Spawned};
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,10 +85,6 @@ use connections::{Connection, Connections, Wanted};
 use modules::{Function, Modules};
 use signal::{Outbox, Parcel, Receiver};
 use table::{Number, Table};
-
-/// Bytes that may wait in a process's mailbox, unless it says otherwise: 1 GiB. A process over its limit is killed, as
-/// one over its `max_heap_size` is.
-pub const DEFAULT_MAILBOX_LIMIT: usize = 1 << 30;
 
 /// A running node. Cheap to clone; the node runs until [`shutdown`](Self::shutdown), or until its runtime ends.
 #[derive(Debug, Clone)]
@@ -156,15 +157,21 @@ impl Node {
     /// A new process, which lives as long as the handle.
     #[must_use]
     pub fn process(&self) -> Process {
-        self.process_of(self.leader(), DEFAULT_MAILBOX_LIMIT)
+        self.process_with(MailboxLimits::default())
+    }
+
+    /// A new process with other limits for its mailbox than the default ones.
+    #[must_use]
+    pub fn process_with(&self, limits: MailboxLimits) -> Process {
+        self.process_of(self.leader(), limits)
     }
 
     /// A new process with that group leader.
-    fn process_of(&self, leader: Pid, mailbox_limit: usize) -> Process {
+    fn process_of(&self, leader: Pid, limits: MailboxLimits) -> Process {
         let inner = &self.0;
         let cell = inner.table.insert(|number| {
             let pid = Pid::new(inner.atom.clone(), number.id(), number.serial(), inner.creation);
-            Arc::new(Cell::new(pid, number, leader, mailbox_limit))
+            Arc::new(Cell::new(pid, number, leader, limits))
         });
         Process::new(self.clone(), cell)
     }
@@ -178,12 +185,12 @@ impl Node {
     pub(crate) fn spawn_service<F>(
         &self,
         name: &'static str,
-        mailbox_limit: usize,
+        limits: MailboxLimits,
         body: impl FnOnce(Process) -> F,
     ) where
         F: Future<Output = Result<(), ExitReason>> + Send + 'static,
     {
-        let me = self.process_of(self.leader(), mailbox_limit);
+        let me = self.process_with(limits);
         match me.register(name) {
             Ok(()) => {
                 task::run(me, body);
@@ -276,13 +283,19 @@ impl Node {
     /// A reference that no other has, as `make_ref()`.
     #[must_use]
     pub fn make_ref(&self) -> Reference {
+        self.reference(0)
+    }
+
+    /// A new reference that leads to the process.
+    fn alias_of(&self, cell: &Cell) -> Reference {
+        self.reference(alias::third_word(cell.number()))
+    }
+
+    /// A new reference with that third word. The other two have 50 bits, which take decades to come round.
+    fn reference(&self, third_word: u32) -> Reference {
         let count = self.0.references.fetch_add(1, Ordering::Relaxed);
         // The first word of a reference of one's own has 18 bits: every release rejects more.
-        let words = [
-            low_bits(count, 18),
-            low_bits(count >> 18, 32),
-            low_bits(count >> 50, 14),
-        ];
+        let words = [low_bits(count, 18), low_bits(count >> 18, 32), third_word];
         Reference::new(self.0.atom.clone(), &words, self.0.creation).expect("three words are not too many")
     }
 
@@ -389,6 +402,13 @@ impl Node {
         self.0.table.get(Number::of(pid).filter(|_| ours)?)
     }
 
+    /// The process that can be reached under `alias`.
+    fn alias_cell(&self, alias: &Reference) -> Option<Arc<Cell>> {
+        let ours = alias.creation() == self.0.creation && *alias.node() == self.0.atom;
+        let cell = self.0.table.get(alias::owner(alias).filter(|_| ours)?)?;
+        cell.has_alias(alias).then_some(cell)
+    }
+
     /// The connection to `node`, made if need be; `None` for this node.
     async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
         if *node == self.0.atom {
@@ -430,20 +450,23 @@ impl Node {
             return Err(SendError::NotRegistered { name: name.clone() });
         }
         let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
-        let signal = send(from, to, message);
-        match self.route_to(&node).await? {
-            None => {
-                self.deliver(Outbox::of(signal, None));
-                Ok(())
-            }
-            Some(connection) => {
-                let sent = connection.outbound.send(signal).await;
-                sent.map_err(|error| match error {
-                    net::SendError::Unsendable(error) => SendError::Unsendable(error),
-                    net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
-                })
-            }
-        }
+        self.send_signal(node, send(from, to, message)).await
+    }
+
+    /// Sends a signal to `node`, connecting if need be and waiting while the connection is busy.
+    async fn send_signal(&self, node: Atom, signal: Control) -> Result<(), SendError> {
+        let Some(connection) = self.route_to(&node).await? else {
+            self.deliver(Outbox::of(signal, None));
+            return Ok(());
+        };
+        connection
+            .outbound
+            .send(signal)
+            .await
+            .map_err(|error| match error {
+                net::SendError::Unsendable(error) => SendError::Unsendable(error),
+                net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
+            })
     }
 
     /// Sends a message for a process of this node without waiting, and only where a connection is up already.
@@ -480,7 +503,8 @@ impl Node {
         let cell = match signal::receiver(&signal) {
             Receiver::Pid(pid) => self.cell(pid),
             Receiver::Name(name) => self.0.table.whereis(name),
-            Receiver::Alias | Receiver::Node => None,
+            Receiver::Alias(alias) => self.alias_cell(alias),
+            Receiver::Node => None,
         };
         match (cell, signal) {
             (Some(cell), signal) => cell.receive(signal, via, out),

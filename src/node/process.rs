@@ -9,6 +9,7 @@ use futures_core::Stream;
 
 use super::cell::Cell;
 use super::error::ConnectError;
+use super::mailbox::Place;
 use super::message::{Item, Message};
 use super::signal::{Outbox, reason};
 use super::{Destination, ExitReason, Node};
@@ -133,6 +134,17 @@ impl Process {
         self.node.unregister(&name).then_some(name)
     }
 
+    /// The process's group leader, as `group_leader/0`.
+    #[must_use]
+    pub fn group_leader(&self) -> Pid {
+        self.cell.leader()
+    }
+
+    /// Gives this process another group leader, as `group_leader/2`.
+    pub fn set_group_leader(&self, leader: Pid) {
+        self.cell.set_leader(leader);
+    }
+
     // Messages
 
     /// Sends `message` to `to`, as `to ! message`.
@@ -149,6 +161,27 @@ impl Process {
         }
         self.node
             .send_from(self.pid(), to.into(), RawTerm::new(&message))
+            .await
+    }
+
+    /// Sends a priority message to an alias that was made for them, as `erlang:send(Alias, Message, [priority])`. It is received
+    /// before others that wait. A node before OTP 28, and an alias that was not made for them, takes it for an ordinary one.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_priority(&self, alias: &Reference, message: impl Encode) -> Result<(), SendError> {
+        if !self.cell.is_alive() {
+            return Err(SendError::Exited);
+        }
+        let send = control::Send {
+            from: Some(self.pid().clone()),
+            to: Target::Alias(alias.clone()),
+            priority: true,
+            token: None,
+            message: RawTerm::new(&message),
+        };
+        self.node
+            .send_signal(alias.node().clone(), Control::Send(send))
             .await
     }
 
@@ -171,8 +204,8 @@ impl Process {
     ///
     /// `None` once the process has been ended from outside. Cancelling the wait loses no message.
     pub async fn recv_select<T>(&mut self, mut select: impl FnMut(&Message) -> Option<T>) -> Option<T> {
-        let mut seen = 0;
-        poll_fn(|cx| self.cell.poll_select(cx, &mut seen, &mut select)).await
+        let mut place = Place::default();
+        poll_fn(|cx| self.cell.poll_select(cx, &mut place, &mut select)).await
     }
 
     /// How many messages wait.
@@ -262,8 +295,10 @@ impl Process {
     /// Monitors a process, as `erlang:monitor(process, Item)`: a [`Message::Down`] comes when it ends, or at once when
     /// it does not exist (`noproc`) or its node cannot be reached (`noconnection`).
     pub async fn monitor(&self, item: impl Into<Item>) -> Reference {
-        let item = item.into();
-        let reference = self.node.make_ref();
+        self.monitor_as(self.node.make_ref(), item.into()).await
+    }
+
+    pub(super) async fn monitor_as(&self, reference: Reference, item: Item) -> Reference {
         let mut out = Outbox::default();
         let to = Monitored::from(item.clone());
         let noted = match self.node.route_to(item.node()).await {

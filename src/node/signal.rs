@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::cell;
 use super::connections::Connection;
 use super::table::Number;
 use crate::dist::control::{Control, Exit, MonitorP, MonitorPExit, Monitored, Target, UnlinkIdAck};
 use crate::etf::RawTerm;
-use crate::term::{Atom, Pid, Term};
+use crate::term::{Atom, Pid, Reference, Term};
 
 /// A signal and the way it takes.
 #[derive(Debug, Clone)]
@@ -72,6 +73,7 @@ impl Outbox {
                 }),
                 None => return,
             },
+            Control::SpawnReply(reply) => return cell::abandon(&reply.to.clone(), reply, via, self),
             _ => return,
         };
         self.push(answer, via.cloned());
@@ -101,7 +103,7 @@ pub(crate) fn receiver(signal: &Control) -> Receiver<'_> {
 pub(crate) enum Receiver<'a> {
     Pid(&'a Pid),
     Name(&'a Atom),
-    Alias,
+    Alias(&'a Reference),
     /// The node itself.
     Node,
 }
@@ -111,7 +113,7 @@ impl<'a> From<&'a Target> for Receiver<'a> {
         match target {
             Target::Pid(pid) => Self::Pid(pid),
             Target::Name(name) => Self::Name(name),
-            Target::Alias(_) => Self::Alias,
+            Target::Alias(alias) => Self::Alias(alias),
         }
     }
 }

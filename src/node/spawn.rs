@@ -1,17 +1,129 @@
-//! Spawn requests of other nodes: "SPAWN_REQUEST" in Erlang's distribution protocol documentation.
+//! Spawn requests, of other nodes and to them: "SPAWN_REQUEST" in Erlang's distribution protocol documentation.
 //!
 //! The answer goes out before the new process does anything, and always: also for a function that does not exist, whose
 //! process then ends with `undef`, as on a BEAM node.
 
 use std::sync::Arc;
 
-use super::cell::Cell;
+use super::cell::{Cell, SpawnFailure};
 use super::connections::Connection;
 use super::modules::{Exception, Function};
 use super::signal::Outbox;
-use super::{DEFAULT_MAILBOX_LIMIT, Node, Process, task};
+use super::{MailboxLimits, Node, Process, SendError, task};
 use crate::dist::control::{Control, Link, MonitorP, Monitored, SpawnReply, SpawnRequest};
-use crate::term::{Atom, Term};
+use crate::etf::RawTerm;
+use crate::term::{Atom, Pid, Reference, Term};
+
+/// What is to be set up before the new process runs; as the options of `spawn_opt/5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpawnOptions {
+    /// Link it with the process that spawns it.
+    pub link: bool,
+    /// Monitor it from the process that spawns it.
+    pub monitor: bool,
+}
+
+/// A new process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawned {
+    /// Its pid.
+    pub pid: Pid,
+    /// The monitor on it, if one was asked for.
+    pub monitor: Option<Reference>,
+}
+
+/// Why there is no new process.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SpawnError {
+    /// The request could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The node says no: `badopt`, `notsup`, `system_limit` or a reason of its own.
+    #[error("the node refuses to spawn: {0}")]
+    Refused(Atom),
+    /// The connection to the node ended before it answered. Whether there is a process is not known; if it was to be linked, it
+    /// will end.
+    #[error("the connection ended before the node answered")]
+    NoConnection,
+}
+
+impl Process {
+    /// Starts a process on `node` that runs `module:function(arguments…)`, as `spawn_opt/5`, and waits until it is there.
+    ///
+    /// `node` may be this one: then the function is one of [`Node::module`]. Output of the new process goes to the
+    /// group leader of this one. Dropping the future gives the new process up: it ends if it was to be linked.
+    ///
+    /// ```no_run
+    /// # async fn example(me: beamnode::node::Process) -> Result<(), Box<dyn std::error::Error>> {
+    /// use beamnode::node::SpawnOptions;
+    /// use beamnode::term::{Atom, Term};
+    ///
+    /// let sleeper = me.spawn_on(
+    ///     &Atom::from_static("alice@build"),
+    ///     (Atom::from_static("timer"), Atom::from_static("sleep")),
+    ///     vec![Term::from(60_000)],
+    ///     SpawnOptions { link: true, ..SpawnOptions::default() },
+    /// ).await?;
+    /// println!("{} sleeps", sleeper.pid);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the node cannot be reached, or refuses. A function that does not exist is no error: the new process ends with
+    /// `undef`.
+    pub async fn spawn_on(
+        &self,
+        node: &Atom,
+        (module, function): (Atom, Atom),
+        arguments: Vec<Term>,
+        options: SpawnOptions,
+    ) -> Result<Spawned, SpawnError> {
+        let reference = self.node().make_ref();
+        let names = [(options.link, "link"), (options.monitor, "monitor")];
+        let names = names
+            .into_iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, name)| Term::atom(name));
+        let request = SpawnRequest {
+            reference: reference.clone(),
+            from: self.pid().clone(),
+            group_leader: self.group_leader(),
+            module,
+            function,
+            arity: u8::try_from(arguments.len())
+                .map_err(|_| SpawnError::Refused(Atom::from_static("system_limit")))?,
+            options: RawTerm::new(&Term::from(names.collect::<Vec<_>>())),
+            token: None,
+            arguments: RawTerm::new(&Term::from(arguments)),
+        };
+        let via = self.node().route_to(node).await.map_err(SendError::from)?;
+        let answer = self
+            .cell()
+            .spawning(reference.clone(), via.as_ref())
+            .map_err(|_| SpawnError::NoConnection)?;
+        if let Err(error) = self
+            .node()
+            .send_signal(node.clone(), Control::SpawnRequest(Box::new(request)))
+            .await
+        {
+            self.cell().not_spawning(&reference);
+            return Err(match error {
+                SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
+                error => error.into(),
+            });
+        }
+        match answer.await {
+            Ok(Ok(pid)) => Ok(Spawned {
+                pid,
+                monitor: options.monitor.then_some(reference),
+            }),
+            Ok(Err(SpawnFailure::Refused(reason))) => Err(SpawnError::Refused(reason)),
+            Ok(Err(SpawnFailure::NoConnection)) => Err(SpawnError::NoConnection),
+            Err(_) => Err(SendError::Exited.into()),
+        }
+    }
+}
 
 /// The options that matter to us: what is to be set up before the function runs.
 #[derive(Debug, Default)]
@@ -61,7 +173,7 @@ pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connect
     let Some(options) = options else {
         return refuse(request, "badopt", out);
     };
-    let me = node.process_of(request.group_leader.clone(), DEFAULT_MAILBOX_LIMIT);
+    let me = node.process_of(request.group_leader.clone(), MailboxLimits::default());
     let cell = Arc::clone(me.cell());
     watch(&cell, &request, &options, via, out);
     out.push(
@@ -101,7 +213,7 @@ fn watch(
     }
 }
 
-fn reply(request: SpawnRequest, options: &Options, result: Result<crate::term::Pid, Atom>) -> Control {
+fn reply(request: SpawnRequest, options: &Options, result: Result<Pid, Atom>) -> Control {
     Control::SpawnReply(SpawnReply {
         reference: request.reference,
         to: request.from,

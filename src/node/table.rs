@@ -27,6 +27,15 @@ impl Number {
             .then(|| Self(pid.serial() << ID_BITS | pid.id()))
     }
 
+    /// The number in the lower bits of `word`.
+    pub(crate) fn from_bits(word: u32) -> Self {
+        Self(word & NUMBER_MASK)
+    }
+
+    pub(crate) fn get(self) -> u32 {
+        self.0
+    }
+
     pub(crate) fn id(self) -> u32 {
         self.0 & ID_MASK
     }

@@ -222,7 +222,10 @@ async fn a_chain_of_many_links_breaks_without_a_stack_of_its_length() {
 #[tokio::test]
 async fn a_mailbox_over_its_limit_kills_its_process() {
     let node = lone().await;
-    let mut small = node.process_of(node.leader(), 10_000);
+    let mut small = node.process_with(MailboxLimits {
+        bytes: 10_000,
+        ..MailboxLimits::default()
+    });
     let mut me = node.process();
     me.monitor(small.pid()).await;
     for _ in 0..20 {
@@ -343,4 +346,169 @@ async fn after_shutdown_nothing_is_left() {
         a.ping(b.name()).await,
         Err(PingError::Connect(ConnectError::Stopped))
     ));
+}
+
+#[tokio::test]
+async fn an_alias_for_a_reply_passes_one_message() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut me = a.process();
+    let there = b.process();
+    let alias = me.alias(Until::Reply);
+    // The first message makes the connection; later ones need none in the other direction.
+    a.ping(b.name()).await.unwrap();
+    for n in [1, 2] {
+        there.send(alias.clone(), Term::from(n)).await.unwrap();
+    }
+    there.send(me.pid(), Term::from(3)).await.unwrap();
+    assert_eq!(term(&mut me).await, Term::from(1));
+    assert_eq!(term(&mut me).await, Term::from(3));
+    assert!(!me.unalias(&alias), "it is used up");
+}
+
+#[tokio::test]
+async fn an_alias_that_is_taken_away_passes_nothing() {
+    let node = lone().await;
+    let mut me = node.process();
+    let alias = me.alias(Until::Unalias);
+    node.process().send(alias.clone(), Term::from(1)).await.unwrap();
+    assert!(me.unalias(&alias));
+    node.process().send(alias, Term::from(2)).await.unwrap();
+    node.process().send(me.pid(), Term::from(3)).await.unwrap();
+    assert_eq!(term(&mut me).await, Term::from(1));
+    assert_eq!(term(&mut me).await, Term::from(3));
+}
+
+#[tokio::test]
+async fn of_a_monitor_with_an_alias_either_answer_or_down_comes() {
+    let node = lone().await;
+    let mut me = node.process();
+    let server = node.process();
+    let answered = me.monitor_with_alias(server.pid(), Until::ReplyDemonitor).await;
+    server.send(answered.clone(), Term::atom("answer")).await.unwrap();
+    let fired = me.monitor_with_alias(server.pid(), Until::ReplyDemonitor).await;
+    let pid = server.pid().clone();
+    drop(server);
+    node.process()
+        .send(fired.clone(), Term::atom("late"))
+        .await
+        .unwrap();
+    assert_eq!(term(&mut me).await, Term::atom("answer"));
+    let down = term!({(Term::atom("DOWN")), (fired), process, (pid), normal});
+    assert_eq!(term(&mut me).await, down);
+    assert_eq!(me.mailbox_len(), 0);
+}
+
+#[tokio::test]
+async fn a_priority_message_comes_first_where_it_is_wanted() {
+    let node = lone().await;
+    let mut me = node.process();
+    let other = node.process();
+    let wanted = me.alias(AliasKind {
+        until: Until::Unalias,
+        priority: true,
+    });
+    let plain = me.alias(Until::Unalias);
+    other.send(me.pid(), Term::from(1)).await.unwrap();
+    other.send_priority(&plain, Term::from(2)).await.unwrap();
+    other.send_priority(&wanted, Term::from(3)).await.unwrap();
+    other.send_priority(&wanted, Term::from(4)).await.unwrap();
+    for n in [3, 4, 1, 2] {
+        assert_eq!(term(&mut me).await, Term::from(n));
+    }
+}
+
+/// A module with a function that sends what it is given back with its pid, and waits.
+fn serve_worker(node: &Node) {
+    node.module(Atom::from_static("worker")).function(
+        Atom::from_static("start"),
+        2,
+        async |mut me, arguments| {
+            if let [Term::Pid(to), value] = arguments.as_slice() {
+                me.send(to, term!({started, (me.pid().clone()), (value.clone())}))
+                    .await
+                    .ok();
+            }
+            me.recv().await;
+            Err(Exception::Exit(Term::atom("done")))
+        },
+    );
+}
+
+#[tokio::test]
+async fn a_process_is_spawned_on_another_node_linked_and_monitored() {
+    let [a, b] = pair(["c", "c"]).await;
+    serve_worker(&b);
+    let mut me = a.process();
+    me.trap_exit(true);
+    let start = (Atom::from_static("worker"), Atom::from_static("start"));
+    let arguments = vec![Term::from(me.pid().clone()), Term::from(7)];
+    let options = SpawnOptions {
+        link: true,
+        monitor: true,
+    };
+    let spawned = me.spawn_on(b.name(), start, arguments, options).await.unwrap();
+    assert_eq!(term(&mut me).await, term!({started, (spawned.pid.clone()), 7}));
+    me.send(&spawned.pid, Term::atom("end")).await.unwrap();
+    let mut got = [term(&mut me).await, term(&mut me).await];
+    got.sort();
+    let mut expected = [
+        term!({(Term::atom("EXIT")), (spawned.pid.clone()), done}),
+        term!({(Term::atom("DOWN")), (spawned.monitor.unwrap()), process, (spawned.pid), done}),
+    ];
+    expected.sort();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn a_function_that_is_not_there_ends_with_undef() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut me = a.process();
+    let missing = (Atom::from_static("no"), Atom::from_static("where"));
+    let options = SpawnOptions {
+        monitor: true,
+        ..SpawnOptions::default()
+    };
+    let spawned = me
+        .spawn_on(b.name(), missing, vec![Term::from(1)], options)
+        .await
+        .unwrap();
+    let reason = term!({undef, [{no, where, [1], []}]});
+    let down = term!({(Term::atom("DOWN")), (spawned.monitor.unwrap()), process, (spawned.pid), (reason)});
+    assert_eq!(term(&mut me).await, down);
+}
+
+#[tokio::test]
+async fn a_spawn_that_is_given_up_leaves_nothing_running() {
+    let [a, b] = pair(["c", "c"]).await;
+    serve_worker(&b);
+    a.ping(b.name()).await.unwrap();
+    let mut observer = b.process();
+    let me = a.process();
+    let start = (Atom::from_static("worker"), Atom::from_static("start"));
+    let arguments = vec![Term::from(observer.pid().clone()), Term::from(7)];
+    let options = SpawnOptions {
+        link: true,
+        monitor: false,
+    };
+    {
+        let mut spawning = std::pin::pin!(me.spawn_on(b.name(), start, arguments, options));
+        // One poll sends the request; dropping it gives the process up.
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(spawning.as_mut().poll(cx).is_pending()));
+        assert!(polled.await);
+    }
+    let started = term(&mut observer).await;
+    let Some(Term::Pid(pid)) = started.as_tuple().unwrap().get(1) else {
+        panic!("{started}")
+    };
+    let reference = observer.monitor(&pid).await;
+    let down = term(&mut observer).await;
+    let [.., reason] = down.as_tuple().unwrap().array::<5>().unwrap();
+    assert_eq!(down.as_tuple().unwrap().get(1), Some(Term::from(reference)));
+    assert!(
+        ["abandoned", "noproc"]
+            .iter()
+            .any(|name| reason == Term::atom(name)),
+        "{reason}"
+    );
 }

@@ -15,7 +15,7 @@ use crate::term::{Atom, Pid, Reference, Term};
 const NAME: &str = "global_name_server";
 
 pub(super) fn start(node: &Node) {
-    node.spawn_service(NAME, super::MAILBOX_LIMIT, async |me| {
+    node.spawn_service(NAME, super::MAILBOX, async |me| {
         Server {
             me,
             locks: HashMap::new(),

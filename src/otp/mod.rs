@@ -11,10 +11,13 @@ mod net_kernel;
 pub use call::{CallError, Caller, Request};
 pub(crate) use net_kernel::ping;
 
-use crate::node::Node;
+use crate::node::{MailboxLimits, Node};
 
 /// Bytes that may wait in a service's mailbox before the service is given up: far more than honest peers send.
-const MAILBOX_LIMIT: usize = 64 << 20;
+const MAILBOX: MailboxLimits = MailboxLimits {
+    bytes: 64 << 20,
+    messages: usize::MAX,
+};
 
 /// Starts the services of `node`.
 pub(crate) fn start(node: &Node) {

@@ -17,7 +17,7 @@ const NAME: &str = "net_kernel";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn start(node: &Node) {
-    node.spawn_service(NAME, super::MAILBOX_LIMIT, async |mut me| {
+    node.spawn_service(NAME, super::MAILBOX, async |mut me| {
         while let Some(message) = me.recv().await {
             match Request::read(&message) {
                 Ok(Request::Call(caller, request)) => {
