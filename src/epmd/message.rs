@@ -7,6 +7,7 @@
 //!
 //! Nothing here touches a socket, and nothing is allocated by a length that the other side merely claims.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{BufMut, Bytes};
@@ -368,11 +369,11 @@ pub struct Deframer {
 
 /// What [`Deframer::input`] has made of the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Deframed {
+pub enum Deframed<'a> {
     /// More bytes are needed.
     Incomplete,
     /// The packet is whole: the body without the length field.
-    Packet(Vec<u8>),
+    Packet(Cow<'a, [u8]>),
     /// The length field says something that no request has, or more bytes came than it says.
     BadLength,
 }
@@ -387,18 +388,21 @@ impl Deframer {
         }
     }
 
-    /// Takes in what one read from the connection gave.
-    pub fn input(&mut self, bytes: &[u8]) -> Deframed {
+    /// Takes in what one read from the connection gave, no more than there is [`room`](Self::room) for.
+    pub fn input<'a>(&mut self, bytes: &'a [u8]) -> Deframed<'a> {
+        if self.buffer.is_empty()
+            && let Ok((body, length)) = word(bytes)
+            && (1..=MAX_REQUEST).contains(&usize::from(length))
+            && body.len() == usize::from(length)
+        {
+            // The usual case, without a copy.
+            return Deframed::Packet(Cow::Borrowed(body));
+        }
+        self.buffer
+            .extend_from_slice(bytes.get(..self.room()).unwrap_or(bytes));
         let want = match self.want {
-            // The caller has read no more than what is missing.
-            Some(want) => {
-                let missing = want.saturating_sub(self.buffer.len());
-                self.buffer
-                    .extend_from_slice(bytes.get(..missing).unwrap_or(bytes));
-                want
-            }
+            Some(want) => want,
             None => {
-                self.buffer.extend_from_slice(bytes);
                 let Ok((_, length)) = word(&self.buffer) else {
                     return Deframed::Incomplete;
                 };
@@ -417,7 +421,7 @@ impl Deframer {
         }
         let mut packet = std::mem::take(&mut self.buffer);
         packet.drain(..2);
-        Deframed::Packet(packet)
+        Deframed::Packet(Cow::Owned(packet))
     }
 
     /// How many bytes the next read from the connection may take at most. A daemon leaves what comes behind a request unread:

@@ -32,6 +32,8 @@ pub struct Context {
     pub local: bool,
     /// Whether KILL is granted while nodes are registered, and STOP at all (`-relaxed_command_check`).
     pub relaxed: bool,
+    /// Whether the daemon holds as many connections as it can: then nothing more is registered.
+    pub full: bool,
     /// The port on which the daemon listens, for the list of names.
     pub port: u16,
     /// The time in seconds since whenever.
@@ -119,6 +121,12 @@ impl Session {
         }
     }
 
+    /// Whether the connection is held open by a registration, granted or not.
+    #[must_use]
+    pub const fn is_holding(&self) -> bool {
+        matches!(self.state, State::Holding)
+    }
+
     /// The connection has ended, from whichever side: its name is free.
     pub fn closed(&mut self, connection: ConnectionId, registry: &mut Registry) {
         if matches!(self.state, State::Holding)
@@ -150,6 +158,11 @@ fn answer(body: &[u8], context: &Context, registry: &mut Registry, out: &mut Vec
         return Step::Close;
     }
     match request {
+        Ok(Request::Register(node)) if context.full => {
+            tracing::error!(name = %node.name, "not registered: the daemon cannot hold more connections");
+            Step::Close
+        }
+        Err(RequestError::Refused(_)) if context.full => Step::Close,
         Ok(Request::Register(node)) => {
             let (name, port, version) = (node.name.clone(), node.port, node.highest_version);
             match registry.register(node, context.connection, context.now) {

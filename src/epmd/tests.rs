@@ -19,7 +19,7 @@ struct Running {
     client: Client,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<Ended>,
+    ended: JoinHandle<std::io::Result<Ended>>,
 }
 
 fn start_with(change: impl FnOnce(Server) -> Server) -> Running {
@@ -120,7 +120,7 @@ async fn the_holder_of_a_registration_learns_that_epmd_has_gone() {
             .is_err()
     );
     stop.send(()).unwrap();
-    assert_eq!(ended.await.unwrap(), Ended::Shutdown);
+    assert_eq!(ended.await.unwrap().unwrap(), Ended::Shutdown);
     assert!(matches!(
         held.lost().await,
         RegistrationLost::Closed | RegistrationLost::Broken(_)
@@ -141,7 +141,7 @@ async fn kill_and_stop_need_leave_while_nodes_live() {
     drop(held);
     until_free(&client, &name("alice")).await;
     client.kill().await.unwrap();
-    assert_eq!(ended.await.unwrap(), Ended::Killed);
+    assert_eq!(ended.await.unwrap().unwrap(), Ended::Killed);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_relaxed_daemon_stops_names_and_can_be_killed() {
     assert!(!client.stop(&name("alice")).await.unwrap());
     let _bob = client.register(&node("bob", 1)).await.unwrap();
     client.kill().await.unwrap();
-    assert_eq!(ended.await.unwrap(), Ended::Killed);
+    assert_eq!(ended.await.unwrap().unwrap(), Ended::Killed);
 }
 
 #[tokio::test]
@@ -211,6 +211,21 @@ async fn silent_connections_cost_neither_names_nor_answers() {
             .is_err()
     );
     drop(held);
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_full_still_answers_and_registers_again_when_there_is_room() {
+    let Running { client, .. } = start_with(|server| server.held_limit(2));
+    let first = client.register(&node("first", 1)).await.unwrap();
+    let _second = client.register(&node("second", 2)).await.unwrap();
+    assert!(matches!(
+        client.register(&node("third", 3)).await,
+        Err(ClientError::Closed { .. })
+    ));
+    assert_eq!(client.names().await.unwrap().names.len(), 2);
+    drop(first);
+    until_free(&client, &name("first")).await;
+    client.register(&node("third", 3)).await.unwrap();
 }
 
 #[tokio::test]
@@ -283,7 +298,7 @@ async fn a_node_is_registered_again_when_epmd_is_back_and_keeps_its_creation() {
     let mut keeper = Keeper::start(client.clone(), node("alice", 4001)).await.unwrap();
     let creation = keeper.creation();
     stop.send(()).unwrap();
-    ended.await.unwrap();
+    ended.await.unwrap().unwrap();
     keeper.until_registered(false).await;
     assert!(!keeper.is_registered());
 

@@ -59,7 +59,7 @@ fn serve(options: &Options) -> ExitCode {
         Err(error) => return fail(&error),
     };
     runtime.block_on(async {
-        let server = match listen(options) {
+        let server = match listen(options, limit) {
             Ok(server) => server,
             Err(BindError::InUse { address }) => {
                 tracing::info!(%address, "there is already an epmd running");
@@ -80,13 +80,17 @@ fn serve(options: &Options) -> ExitCode {
         {
             return fail(&error);
         }
-        let ended = server.serve(shutdown).await;
-        tracing::info!(?ended, "epmd ends");
-        ExitCode::SUCCESS
+        match server.serve(shutdown).await {
+            Ok(ended) => {
+                tracing::info!(?ended, "epmd ends");
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error),
+        }
     })
 }
 
-fn listen(options: &Options) -> Result<Server, BindError> {
+fn listen(options: &Options, descriptors: usize) -> Result<Server, BindError> {
     let server = if options.systemd {
         // Without any, an error says so.
         Server::from_std(daemon::systemd_sockets())?
@@ -96,7 +100,12 @@ fn listen(options: &Options) -> Result<Server, BindError> {
             &beamnode::epmd::server::parse_addresses(&options.addresses)?,
         )?
     };
+    // What silent connections may use, and some for listening and answering, is kept from those that register.
+    let silent = (descriptors / 64).clamp(16, 1024);
+    let held = descriptors.saturating_sub(silent + 32);
     Ok(server
+        .silent_limit(silent)
+        .held_limit(held)
         .relaxed_command_check(options.relaxed)
         .debugging(options.debug > 0)
         .packet_timeout(options.packet_timeout)

@@ -99,14 +99,21 @@ pub(super) fn signals() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Lets this process have as many descriptors as it may, each node needs one, and says how many that is.
-pub(super) fn raise_descriptor_limit() -> u64 {
+pub(super) fn raise_descriptor_limit() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return 0;
     };
-    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-        Ok(()) => hard,
-        Err(_) => soft,
+    // Beyond the hard limit with privileges only, and up to what the kernel grants in principle.
+    let grantable = std::fs::read_to_string("/proc/sys/fs/nr_open")
+        .ok()
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(hard);
+    for wanted in [grantable.max(hard), hard] {
+        if setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_ok() {
+            return usize::try_from(wanted).unwrap_or(usize::MAX);
+        }
     }
+    usize::try_from(soft).unwrap_or(usize::MAX)
 }
 
 /// The listening sockets that systemd hands over, as `systemd.socket(5)` has it.
