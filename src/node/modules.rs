@@ -58,6 +58,17 @@ impl Exception {
     }
 }
 
+/// As Erlang's shell prints it: `throw: Value`, `exit: Reason`, `error: Reason`.
+impl std::fmt::Display for Exception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Throw(value) => write!(f, "throw: {value}"),
+            Self::Exit(reason) => write!(f, "exit: {reason}"),
+            Self::Error { reason, .. } => write!(f, "error: {reason}"),
+        }
+    }
+}
+
 /// What a function gives.
 pub type Outcome = Result<Term, Exception>;
 

@@ -12,7 +12,7 @@ use super::error::ConnectError;
 use super::mailbox::Place;
 use super::message::{Item, Message};
 use super::signal::{Outbox, reason};
-use super::{Destination, ExitReason, Node};
+use super::{Destination, ExitReason, Node, task};
 use crate::dist::Unsendable;
 use crate::dist::control::{self, Control, Exit2, Link, MonitorP, MonitorPExit, Monitored, Target};
 use crate::etf::{Encode, RawTerm};
@@ -94,6 +94,19 @@ impl Process {
             cell,
             owns: true,
         }
+    }
+
+    /// Another handle, to send as this process, which does not end it.
+    pub(crate) fn handle(&self) -> Self {
+        Self::new(self.node.clone(), Arc::clone(&self.cell)).disown()
+    }
+
+    /// Runs `body` as this process, which ends with it.
+    pub(crate) fn run<F>(self, body: impl FnOnce(Self) -> F) -> Pid
+    where
+        F: Future<Output = Result<(), ExitReason>> + Send + 'static,
+    {
+        task::run(self, body)
     }
 
     /// Leaves the process's end to whoever holds `self.cell()`.

@@ -20,8 +20,7 @@ where
     let pid = cell.pid().clone();
     let node = process.node().clone();
     // The first handle stays with the task: should the runtime drop it, the process ends all the same.
-    let handle = Process::new(node.clone(), Arc::clone(&cell)).disown();
-    let body = body(handle);
+    let body = body(process.handle());
     node.0.runtime.spawn(async move {
         let mut body = pin!(body);
         let outcome = poll_fn(|cx| {

@@ -7,9 +7,12 @@ mod call;
 mod erpc;
 mod global;
 mod net_kernel;
+mod rex;
+mod rpc;
 
 pub use call::{CallError, Caller, Request};
 pub(crate) use net_kernel::ping;
+pub use rpc::{Rpc, RpcError};
 
 use crate::node::{MailboxLimits, Node};
 
@@ -23,5 +26,6 @@ const MAILBOX: MailboxLimits = MailboxLimits {
 pub(crate) fn start(node: &Node) {
     net_kernel::start(node);
     erpc::start(node);
+    rex::start(node);
     global::start(node);
 }

@@ -1,0 +1,136 @@
+//! `rex`: the server of the module `rpc`, for those who do not call by spawn requests.
+//!
+//! C nodes, Jinterface and `erl_call` send it plain messages, `rpc:block_call` and releases before OTP 23 call it as the server it is.
+//! New nodes ask it which features it has. What it does and answers is that of OTP's `rpc` module.
+
+use tracing::debug;
+
+use super::call::{Caller, Request};
+use super::erpc::apply;
+use crate::node::{Destination, Exception, Node, Process};
+use crate::term::{Atom, Pid, Term};
+
+const NAME: &str = "rex";
+
+pub(super) fn start(node: &Node) {
+    node.spawn_service(NAME, super::MAILBOX, async |mut me| {
+        while let Some(message) = me.recv().await {
+            match Request::read(&message) {
+                Ok(Request::Call(caller, request)) => call(&me, caller, &request).await,
+                Ok(Request::Cast(request)) => cast(&me, &request),
+                Ok(Request::Info(message)) => info(&me, &message),
+                Err(error) => debug!(%error, "rex: a message that is no term"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// A function to call, `{Tag, Module, Function, Arguments, GroupLeader}`, and how.
+struct Order {
+    tag: Atom,
+    function: [Term; 3],
+    leader: Option<Pid>,
+}
+
+impl Order {
+    fn read(request: &Term) -> Option<Self> {
+        let [Term::Atom(tag), module, function, arguments, leader] = request.as_tuple()?.array::<5>()? else {
+            return None;
+        };
+        let leader = if let Term::Pid(leader) = leader {
+            Some(leader)
+        } else {
+            None
+        };
+        Some(Self {
+            tag,
+            function: [module, function, arguments],
+            leader,
+        })
+    }
+
+    /// Runs the function in a process of its own, whose result goes to `done`.
+    fn run(self, rex: &Process, done: impl FnOnce(&Process, Term) + Send + 'static) {
+        let me = rex.node().process();
+        let leader = self.leader.unwrap_or_else(|| rex.group_leader());
+        me.set_group_leader(leader);
+        me.run(async move |me| {
+            let [module, function, arguments] = &self.function;
+            let handle = me.handle();
+            let outcome = apply(me, module, function, arguments).await;
+            done(&handle, result(outcome));
+            Ok(())
+        });
+    }
+}
+
+async fn call(rex: &Process, caller: Caller, request: &Term) {
+    match Order::read(request) {
+        Some(order) if order.tag == *"call" => order.run(rex, move |me, result| caller.reply(me, result)),
+        Some(order) if order.tag == *"block_call" => {
+            // The point of it: nothing else is served meanwhile.
+            let (done, result) = tokio::sync::oneshot::channel();
+            order.run(rex, move |me, result| {
+                caller.reply(me, result);
+                let _ = done.send(());
+            });
+            let _ = result.await;
+        }
+        _ => debug!(from = %caller.pid(), %request, "rex: a request that is not served"),
+    }
+}
+
+fn cast(rex: &Process, request: &Term) {
+    match Order::read(request) {
+        Some(order) if order.tag == *"cast" => order.run(rex, |_, _| {}),
+        _ => debug!(%request, "rex: a cast that is not served"),
+    }
+}
+
+/// `{From, Request}`, answered with `{rex, …}`.
+fn info(rex: &Process, message: &Term) {
+    let Some([Term::Pid(from), request]) = message.as_tuple().and_then(|tuple| tuple.array()) else {
+        return debug!(%message, "rex: ignored");
+    };
+    let node = rex.node().name().clone();
+    let tagged = |answer: Term| Term::from((Term::atom(NAME), answer));
+    match &request {
+        Term::Atom(request) if *request == *"features_request" => {
+            let features = Term::from(vec![Term::atom("erpc")]);
+            rex.post(&from, Term::from((Term::atom("features_reply"), node, features)));
+        }
+        Term::Tuple(tuple) => {
+            if let Some(order) = Order::read(&request)
+                && order.tag == *"call"
+            {
+                return order.run(rex, move |me, result| me.post(&from, tagged(result)));
+            }
+            let Some([Term::Atom(tag), Term::Atom(name), message]) = tuple.array() else {
+                return debug!(%request, "rex: ignored");
+            };
+            match tag.as_str() {
+                "sbcast" => {
+                    let there = rex.node().whereis(&name).is_some();
+                    let missing = Term::from((Term::atom("nonexisting_name"), name.clone()));
+                    rex.post(Destination::Name(name), message);
+                    let answer = if there { Term::from(node.clone()) } else { missing };
+                    rex.post(&from, Term::from((Term::atom(NAME), node, answer)));
+                }
+                "send" => rex.post(Destination::Name(name), message),
+                _ => debug!(%request, "rex: ignored"),
+            }
+        }
+        _ => debug!(%request, "rex: ignored"),
+    }
+}
+
+/// What `rpc:call/4` gives for what the function did.
+fn result(outcome: Result<Term, Exception>) -> Term {
+    let failed = |reason: Term| Term::from((Term::atom("badrpc"), (Term::atom("EXIT"), reason)));
+    match outcome {
+        Ok(value) | Err(Exception::Throw(value)) => value,
+        Err(Exception::Exit(reason)) => failed(reason),
+        Err(Exception::Error { reason, stack }) => failed(Term::from((reason, stack))),
+    }
+}
