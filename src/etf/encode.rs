@@ -253,19 +253,9 @@ impl Writer {
     }
 
     fn port_parts(&mut self, node: &str, creation: u32, id: u64) {
-        if let Some(id) = u32::try_from(id)
-            .ok()
-            .filter(|id| self.old_ports && *id < 1 << 28)
-        {
-            self.bytes.push(tag::NEW_PORT);
-            self.atom(node);
-            self.bytes.extend_from_slice(&id.to_be_bytes());
-            self.bytes.extend_from_slice(&creation.to_be_bytes());
-            return;
-        }
         // In a distribution message as OTP 25 does it, so that OTP 23 understands it too: it has no tag for wider numbers.
         match u32::try_from(id) {
-            Ok(id) if self.table.is_some() && id < 1 << 28 => {
+            Ok(id) if self.old_ports && id < 1 << 28 => {
                 self.bytes.push(tag::NEW_PORT);
                 self.atom(node);
                 self.bytes.extend_from_slice(&id.to_be_bytes());
