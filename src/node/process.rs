@@ -268,6 +268,52 @@ impl Process {
         self.node.deliver(out);
     }
 
+    /// Starts a process that runs `body`, linked with this one from the start, as `spawn_link/1`. See [`Node::spawn`].
+    pub fn spawn_link<F>(&self, body: impl FnOnce(Self) -> F) -> Pid
+    where
+        F: Future<Output = Result<(), ExitReason>> + Send + 'static,
+    {
+        let child = self.child();
+        let link = Link {
+            from: self.pid().clone(),
+            to: child.pid().clone(),
+        };
+        if matches!(self.cell.link(child.pid(), None), Ok(true)) {
+            self.node.deliver(Outbox::of(Control::Link(link), None));
+        }
+        child.run(body)
+    }
+
+    /// Starts a process that runs `body`, monitored by this one from the start, as `spawn_monitor/1`. See [`Node::spawn`].
+    pub fn spawn_monitor<F>(&self, body: impl FnOnce(Self) -> F) -> (Pid, Reference)
+    where
+        F: Future<Output = Result<(), ExitReason>> + Send + 'static,
+    {
+        let child = self.child();
+        let (reference, pid) = (self.node.make_ref(), child.pid().clone());
+        if self
+            .cell
+            .monitor(reference.clone(), Item::Pid(pid.clone()), None)
+            .is_ok()
+        {
+            let (from, to) = (self.pid().clone(), Monitored::Pid(pid));
+            let monitor = MonitorP {
+                from,
+                to,
+                reference: reference.clone(),
+            };
+            self.node.deliver(Outbox::of(Control::MonitorP(monitor), None));
+        }
+        (child.run(body), reference)
+    }
+
+    /// A new process with the group leader of this one.
+    fn child(&self) -> Self {
+        let child = self.node.process();
+        child.set_group_leader(self.group_leader());
+        child
+    }
+
     /// Takes the link with `pid` away, as `erlang:unlink/1`: no exit signal from it comes afterwards.
     pub fn unlink(&self, pid: &Pid) {
         let mut out = Outbox::default();

@@ -9,10 +9,14 @@ mod global;
 mod net_kernel;
 mod rex;
 mod rpc;
+mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use call::{CallError, Caller, Request};
 pub(crate) use net_kernel::ping;
 pub use rpc::{Rpc, RpcError};
+pub use supervisor::{Child, Restart, Shutdown, Strategy, Supervisor};
 
 use crate::node::{MailboxLimits, Node};
 

@@ -1,0 +1,221 @@
+//! Supervision and calls, among Rust nodes. What BEAM nodes make of ours is judged in `tests/interop`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::call::call;
+use super::*;
+use crate::dist::Cookie;
+use crate::epmd::resolver::Table as Hosts;
+use crate::node::{Exception, ExitReason, Message, Process};
+use crate::term;
+use crate::term::{Atom, Pid, Term};
+
+async fn lone() -> Node {
+    Node::builder("lone@localhost")
+        .cookie(Cookie::new("c").unwrap())
+        .listen(false)
+        .start()
+        .await
+        .unwrap()
+}
+
+/// Two nodes, the first of which finds the second.
+async fn pair() -> [Node; 2] {
+    let cookie = Cookie::new("c").unwrap();
+    let b = Node::builder("b@localhost")
+        .cookie(cookie.clone())
+        .resolver(Hosts::new())
+        .start()
+        .await
+        .unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], b.port().unwrap()));
+    let hosts = Hosts::new().node("b".parse().unwrap(), "localhost", address);
+    let a = Node::builder("a@localhost")
+        .cookie(cookie)
+        .resolver(hosts)
+        .start()
+        .await
+        .unwrap();
+    [a, b]
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), work)
+        .await
+        .expect("it takes over ten seconds")
+}
+
+/// A child that tells `observer` its name and pid, and ends as it is told.
+fn worker(name: &'static str, observer: &Pid) -> Child {
+    let observer = observer.clone();
+    Child::new(Term::atom(name), move |mut me| {
+        let observer = observer.clone();
+        async move {
+            me.send(&observer, term!({(Term::atom(name)), (me.pid().clone())}))
+                .await?;
+            match me.recv().await {
+                Some(message) => Err(ExitReason::from(message.term()?)),
+                None => Ok(()),
+            }
+        }
+    })
+}
+
+/// The name and pid of the next child that starts.
+async fn started(me: &mut Process) -> (Term, Pid) {
+    let message = within(me.recv()).await.unwrap().term().unwrap();
+    match message.as_tuple().and_then(|tuple| tuple.array()) {
+        Some([name, Term::Pid(pid)]) => (name, pid),
+        _ => panic!("{message}"),
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_ends_is_started_again_and_the_others_are_left_alone() {
+    let node = lone().await;
+    let mut me = node.process();
+    let children = [worker("one", me.pid()), worker("two", me.pid())];
+    let [one, two] = children;
+    let supervisor = Supervisor::new(Strategy::OneForOne)
+        .child(one)
+        .child(two)
+        .start(&node);
+    let (name, first) = started(&mut me).await;
+    assert_eq!(name, Term::atom("one"));
+    let (_, second) = started(&mut me).await;
+    me.send(&first, Term::atom("boom")).await.unwrap();
+    let (name, again) = started(&mut me).await;
+    assert_eq!(name, Term::atom("one"));
+    assert_ne!(again, first);
+    let children = within(call(
+        &node,
+        supervisor.into(),
+        Term::atom("which_children"),
+        Duration::from_secs(5),
+    ));
+    let two = term!({two, (second), worker, []});
+    let one = term!({one, (again), worker, []});
+    assert_eq!(children.await.unwrap(), term!([(two), (one)]));
+}
+
+#[tokio::test]
+async fn rest_for_one_starts_those_that_came_after_again() {
+    let node = lone().await;
+    let mut me = node.process();
+    let mut supervisor = Supervisor::new(Strategy::RestForOne);
+    for name in ["one", "two", "three"] {
+        supervisor = supervisor.child(worker(name, me.pid()));
+    }
+    supervisor.start(&node);
+    let mut pids = Vec::new();
+    for _ in 0..3 {
+        pids.push(started(&mut me).await.1);
+    }
+    me.send(&pids[1], Term::atom("boom")).await.unwrap();
+    assert_eq!(started(&mut me).await.0, Term::atom("two"));
+    assert_eq!(started(&mut me).await.0, Term::atom("three"));
+    assert!(node.processes().contains(&pids[0]));
+    assert!(!node.processes().contains(&pids[2]));
+}
+
+#[tokio::test]
+async fn one_restart_too_many_ends_the_supervisor_and_all_children() {
+    let node = lone().await;
+    let mut me = node.process();
+    let pid = Supervisor::new(Strategy::OneForOne)
+        .intensity(1, Duration::from_secs(60))
+        .child(worker("one", me.pid()))
+        .child(worker("two", me.pid()))
+        .start(&node);
+    me.monitor(&pid).await;
+    let (_, first) = started(&mut me).await;
+    let (_, second) = started(&mut me).await;
+    me.send(&first, Term::atom("boom")).await.unwrap();
+    let (_, first) = started(&mut me).await;
+    me.send(&first, Term::atom("boom")).await.unwrap();
+    let Some(Message::Down(down)) = within(me.recv()).await else {
+        panic!("no supervisor has ended")
+    };
+    assert_eq!(down.reason.decode().unwrap(), Term::atom("shutdown"));
+    assert!(!node.processes().contains(&second));
+}
+
+#[tokio::test]
+async fn a_transient_child_that_ends_normally_stays_ended() {
+    let node = lone().await;
+    let mut me = node.process();
+    let one = worker("one", me.pid()).restart(Restart::Transient);
+    let pid = Supervisor::new(Strategy::OneForOne).child(one).start(&node);
+    let (_, first) = started(&mut me).await;
+    me.monitor(&first).await;
+    me.send(&first, Term::atom("normal")).await.unwrap();
+    assert!(matches!(within(me.recv()).await, Some(Message::Down(_))));
+    let counts = call(
+        &node,
+        pid.into(),
+        Term::atom("count_children"),
+        Duration::from_secs(5),
+    );
+    let expected = term!([{specs, 1}, {active, 0}, {supervisors, 0}, {workers, 1}]);
+    assert_eq!(within(counts).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_call_returns_or_says_what_was_raised() {
+    let [a, b] = pair().await;
+    let module = b.module(Atom::from_static("kv"));
+    module.function(
+        Atom::from_static("get"),
+        1,
+        async |_, mut arguments| match arguments.pop() {
+            Some(Term::Atom(key)) if key == *"throw" => Err(Exception::Throw(Term::from(1))),
+            Some(Term::Atom(key)) if key == *"exit" => Err(Exception::Exit(Term::from(2))),
+            Some(key) => Ok(term!({ok, (key)})),
+            None => Ok(Term::NIL),
+        },
+    );
+    let rpc = a.rpc(b.name().clone());
+    assert_eq!(
+        within(rpc.call("kv", "get", [Term::from(7)])).await.unwrap(),
+        term!({ok, 7})
+    );
+    let raised =
+        async |argument: &'static str| match within(rpc.call("kv", "get", [Term::atom(argument)])).await {
+            Err(RpcError::Raised(exception)) => exception,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(raised("throw").await, Exception::Throw(Term::from(1)));
+    assert_eq!(raised("exit").await, Exception::Exit(Term::from(2)));
+    let undef = within(rpc.call("kv", "put", [])).await;
+    let stack = term!([{kv, put, [], []}]);
+    assert!(
+        matches!(&undef, Err(RpcError::Raised(Exception::Error { reason, stack: found }))
+            if *reason == Term::atom("undef") && *found == stack),
+        "{undef:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_to_a_node_that_goes_ends() {
+    let [a, b] = pair().await;
+    b.module(Atom::from_static("slow"))
+        .function(Atom::from_static("wait"), 0, async |mut me, _| {
+            me.recv().await;
+            Ok(Term::NIL)
+        });
+    let rpc = a.rpc(b.name().clone());
+    let mut waiting = std::pin::pin!(rpc.call("slow", "wait", []));
+    let mut events = b.monitor_nodes(crate::node::NodeType::All);
+    tokio::select! {
+        result = &mut waiting => panic!("{result:?}"),
+        _ = events.next() => {}
+    }
+    // It is answered, if not at once, by the connection's end.
+    b.disconnect(a.name());
+    let result = within(waiting).await;
+    assert!(
+        matches!(result, Err(RpcError::NoConnection | RpcError::Spawn(_))),
+        "{result:?}"
+    );
+}
