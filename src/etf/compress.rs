@@ -1,8 +1,9 @@
 //! Compressed terms: tag 80, the inflated length, zlib data.
 
 use super::error::{DecodeError, DecodeErrorKind, Limit};
+use super::tag;
 use bytes::Bytes;
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// How much is inflated at a time: what a lying length can cost.
 const STEP: usize = 64 << 10;
@@ -51,4 +52,19 @@ pub(crate) fn inflate(bytes: &[u8], limit: usize) -> Result<(Bytes, usize), Deco
     }
     let used = HEAD + usize::try_from(inflater.total_in()).unwrap_or(usize::MAX);
     Ok((Bytes::from(inflated), used))
+}
+
+/// Compresses a term without its version byte; nothing if that does not make it shorter, by the rule that OTP has: the
+/// data must be at least five bytes shorter than the term.
+pub(crate) fn deflate(term: &[u8], level: u8) -> Option<Vec<u8>> {
+    let length = u32::try_from(term.len()).ok()?;
+    let room = term.len().checked_sub(5)?;
+    let mut bytes = Vec::with_capacity(room + 6);
+    bytes.extend_from_slice(&[tag::VERSION, tag::COMPRESSED]);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    let mut deflater = Compress::new(Compression::new(level.into()), true);
+    let status = deflater
+        .compress_vec(term, &mut bytes, FlushCompress::Finish)
+        .ok()?;
+    (status == Status::StreamEnd && bytes.len() <= room + 6).then_some(bytes)
 }

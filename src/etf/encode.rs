@@ -3,6 +3,8 @@
 use super::raw::{Atoms, MAX_ATOMS};
 use super::tag;
 use crate::term::block::{Block, Node, Tail};
+use crate::term::chain::{self, Next};
+use crate::term::compare::{Comparison, Place};
 use crate::term::walk::PidRef;
 use crate::term::{Atom, List, Pid, Port, Reference, Repr, Term, mask};
 use bytes::Bytes;
@@ -21,23 +23,86 @@ pub fn encode(term: &Term) -> Vec<u8> {
 }
 
 /// Turns terms into bytes, with the options of `term_to_binary/2`.
+///
+/// ```
+/// use beamnode::etf::Encoder;
+/// use beamnode::term;
+///
+/// let term = term!(#{ b => 1, a => 2 });
+/// let sorted = Encoder::new().deterministic(true).encode(&term);
+/// assert_eq!(sorted, [131, 116, 0, 0, 0, 2, 119, 1, b'a', 97, 2, 119, 1, b'b', 97, 1]);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Encoder;
+pub struct Encoder {
+    format: Format,
+    /// 0 for none.
+    level: u8,
+}
+
+/// How terms are written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Format {
+    minor_version: MinorVersion,
+    deterministic: bool,
+}
+
+/// The option `minor_version` of `term_to_binary/2`: what floats and atoms look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MinorVersion {
+    /// Floats as text, atoms in latin1 where they can be.
+    V0,
+    /// Floats as eight bytes, atoms in latin1 where they can be: what OTP 25 and older do unless told otherwise.
+    V1,
+    /// Floats as eight bytes, atoms in UTF-8: what OTP 26 and later do.
+    #[default]
+    V2,
+}
 
 impl Encoder {
-    /// An encoder that does what `term_to_binary/1` does.
+    /// An encoder that does what `term_to_binary/1` of OTP 26 and later does.
     #[must_use]
-    pub const fn new() -> Self {
-        Self
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Encodes a term, version byte first.
+    /// Sets the `minor_version`.
+    #[must_use]
+    pub const fn minor_version(mut self, version: MinorVersion) -> Self {
+        self.format.minor_version = version;
+        self
+    }
+
+    /// Whether the pairs of maps are sorted by their keys, so that equal terms give equal bytes. If not, they come in the order
+    /// the map has them.
+    #[must_use]
+    pub const fn deterministic(mut self, deterministic: bool) -> Self {
+        self.format.deterministic = deterministic;
+        self
+    }
+
+    /// Compresses with this level from 0, not at all, to 9, best; more counts as 9. A term that would not get shorter is
+    /// left as it is. `term_to_binary(Term, [compressed])` is level 6.
+    #[must_use]
+    pub const fn compressed(mut self, level: u8) -> Self {
+        self.level = if level > 9 { 9 } else { level };
+        self
+    }
+
+    /// Encodes a value, version byte first.
     #[must_use]
     pub fn encode<T: Encode + ?Sized>(&self, value: &T) -> Vec<u8> {
-        let mut writer = Writer::new();
-        writer.bytes.push(tag::VERSION);
+        let mut writer = Writer {
+            bytes: vec![tag::VERSION],
+            format: self.format,
+            ..Writer::default()
+        };
         value.encode(&mut writer);
-        writer.bytes
+        match writer.bytes.split_first() {
+            Some((_, term)) if self.level > 0 => {
+                super::compress::deflate(term, self.level).unwrap_or(writer.bytes)
+            }
+            _ => writer.bytes,
+        }
     }
 }
 
@@ -66,6 +131,7 @@ pub trait Encode {
 #[derive(Debug, Default)]
 pub struct Writer {
     bytes: Vec<u8>,
+    format: Format,
     /// Atoms to be referred to by number, in a writer for distribution messages.
     table: Option<Vec<Atom>>,
     /// Write ports in the form before OTP 24 where they fit, as OTP 25 does: OTP 23 knows no other, and every release takes
@@ -84,9 +150,9 @@ impl Writer {
     #[must_use]
     pub fn with_atoms(atoms: &Atoms) -> Self {
         Self {
-            bytes: Vec::new(),
             table: Some(atoms.to_vec()),
             old_ports: true,
+            ..Self::default()
         }
     }
 
@@ -142,7 +208,10 @@ impl Writer {
 
     /// Writes a finite float; any other is written as [`Term::from`] has it.
     pub fn float(&mut self, value: f64) {
-        if value.is_finite() {
+        if value.is_finite() && self.format.minor_version == MinorVersion::V0 {
+            self.bytes.push(tag::FLOAT);
+            self.bytes.extend_from_slice(&float_text(value));
+        } else if value.is_finite() {
             self.bytes.push(tag::NEW_FLOAT);
             self.bytes.extend_from_slice(&value.to_be_bytes());
         } else {
@@ -168,6 +237,15 @@ impl Writer {
                 self.bytes.extend_from_slice(&[tag::ATOM_CACHE_REF, index]);
                 return;
             }
+        }
+        if self.format.minor_version < MinorVersion::V2
+            && let Some(latin1) = latin1(text)
+        {
+            let len = u16::try_from(latin1.len()).unwrap_or(u16::MAX);
+            self.bytes.push(tag::ATOM);
+            self.bytes.extend_from_slice(&len.to_be_bytes());
+            self.bytes.extend_from_slice(&latin1);
+            return;
         }
         match u8::try_from(text.len()) {
             Ok(len) => self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len]),
@@ -249,22 +327,23 @@ impl Writer {
 
     /// Writes a port.
     pub fn port(&mut self, port: &Port) {
-        self.port_parts(port.node(), port.creation(), port.id());
+        self.port_parts(port.node(), port.creation(), port.id(), port.is_old());
     }
 
-    fn port_parts(&mut self, node: &str, creation: u32, id: u64) {
-        // In a distribution message as OTP 25 does it, so that OTP 23 understands it too: it has no tag for wider numbers.
-        match u32::try_from(id) {
-            Ok(id) if self.old_ports && id < 1 << 28 => {
-                self.bytes.push(tag::NEW_PORT);
-                self.atom(node);
-                self.bytes.extend_from_slice(&id.to_be_bytes());
-            }
-            _ => {
-                self.bytes.push(tag::V4_PORT);
-                self.atom(node);
-                self.bytes.extend_from_slice(&id.to_be_bytes());
-            }
+    /// A port in the form it came in; in a distribution message as OTP 25 does it, so that OTP 23 understands it too: it has
+    /// no tag for wider numbers.
+    fn port_parts(&mut self, node: &str, creation: u32, id: u64, old: bool) {
+        let narrow = u32::try_from(id)
+            .ok()
+            .filter(|id| old || (self.old_ports && *id < 1 << 28));
+        if let Some(id) = narrow {
+            self.bytes.push(tag::NEW_PORT);
+            self.atom(node);
+            self.bytes.extend_from_slice(&id.to_be_bytes());
+        } else {
+            self.bytes.push(tag::V4_PORT);
+            self.atom(node);
+            self.bytes.extend_from_slice(&id.to_be_bytes());
         }
         self.bytes.extend_from_slice(&creation.to_be_bytes());
     }
@@ -290,12 +369,26 @@ impl Writer {
     /// Writes any term.
     pub fn term(&mut self, term: &Term) {
         let mut runs = Vec::new();
+        let mut orders = Comparison::default();
         self.part(&mut runs, term);
         while let Some(run) = runs.last_mut() {
             let Run { block, at, end, then } = *run;
             if at < end {
                 run.at += 1;
-                self.node(&mut runs, block, at);
+                match block.node(at) {
+                    Node::Map { len, span } if len > 1 && self.format.deterministic => {
+                        run.at = at + span;
+                        self.map(len);
+                        let keys = orders.order(Place { block, at }, len);
+                        runs.extend(keys.iter().rev().map(|key| Run {
+                            block: key.block,
+                            at: key.at,
+                            end: key.after().after().at,
+                            then: Then::Nothing,
+                        }));
+                    }
+                    node => self.node(&mut runs, block, at, node),
+                }
                 continue;
             }
             runs.pop();
@@ -341,13 +434,15 @@ impl Writer {
                             self.elements(runs, list);
                         }
                     }
-                    Repr::Nodes { .. } => match string(list) {
-                        Some(bytes) => self.string(&bytes),
-                        None => {
-                            self.tag_and_length(tag::LIST, length(list));
+                    Repr::Nodes { .. } => {
+                        let mut bytes = Vec::new();
+                        if chain::bytes(list, MAX_STRING, &mut bytes) {
+                            self.string(&bytes);
+                        } else {
+                            self.tag_and_length(tag::LIST, chain::length(list));
                             self.elements(runs, list);
                         }
-                    },
+                    }
                 }
                 return;
             }
@@ -400,14 +495,14 @@ impl Writer {
     }
 
     /// Writes a node without its children, which follow it in its run, or else are put in a run of their own.
-    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32) {
+    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32, node: Node) {
         // Leaves of several nodes and lists written as strings are stepped over.
         let skip = |runs: &mut Vec<Run<'a>>, count: u32| {
             if let Some(run) = runs.last_mut() {
                 run.at += count;
             }
         };
-        match block.node(at) {
+        match node {
             Node::Integer(value) => self.integer(value),
             Node::Float(value) => self.float(value),
             Node::BigInteger {
@@ -435,9 +530,9 @@ impl Writer {
                     creation,
                 });
             }
-            Node::Port { creation, id } => {
+            Node::Port { old, creation, id } => {
                 skip(runs, 1);
-                self.port_parts(block.atom_text(at + 1), creation, id);
+                self.port_parts(block.atom_text(at + 1), creation, id, old);
             }
             Node::Reference {
                 count,
@@ -501,40 +596,34 @@ impl Writer {
         let Node::List { len, span, .. } = block.node(at) else {
             return;
         };
-        let last = at + span - 1;
-        let rest = match block.node(last) {
-            Node::Link(index) => match block.links.get(index as usize) {
-                Some(Term::List(list)) => list,
-                _ => &List::NIL,
-            },
-            _ => &List::NIL,
-        };
         let mut bytes = Vec::new();
-        if string_part(block, at + 1, len, &mut bytes) && string_rest(rest, &mut bytes) {
+        if chain::node_bytes(block, at + 1, len, MAX_STRING, &mut bytes) {
             return self.string(&bytes);
         }
-        self.tag_and_length(tag::LIST, len as usize + length(rest));
+        let rest = match chain::next(block, at) {
+            Next::List(list) => chain::length(list),
+            Next::End | Next::Improper => 0,
+        };
+        self.tag_and_length(tag::LIST, len as usize + rest);
         runs.push(Run {
             block,
             at: at + 1,
-            end: last,
+            end: at + span - 1,
             then: Then::Tail,
         });
     }
 
     /// Writes a list of nodes as a string if all its elements are integers from 0 to 255.
     fn try_string(&mut self, block: &Block, at: u32, len: u32) -> bool {
-        if len as usize > MAX_STRING {
-            return false;
-        }
         let start = self.bytes.len();
-        self.bytes
-            .extend_from_slice(&[tag::STRING, (len >> 8) as u8, len as u8]);
-        if string_part(block, at + 1, len, &mut self.bytes) {
-            return true;
+        self.bytes.push(tag::STRING);
+        let length = u16::try_from(len).unwrap_or(u16::MAX);
+        self.bytes.extend_from_slice(&length.to_be_bytes());
+        let string = chain::node_bytes(block, at + 1, len, MAX_STRING, &mut self.bytes);
+        if !string {
+            self.bytes.truncate(start);
         }
-        self.bytes.truncate(start);
-        false
+        string
     }
 
     /// Writes a list of 1 to 65535 small integers.
@@ -544,6 +633,25 @@ impl Writer {
             .extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
         self.bytes.extend_from_slice(bytes);
     }
+}
+
+/// The text of an atom in latin1, if it has nothing beyond.
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(c).ok()).collect()
+}
+
+/// A float as `sprintf("%.20e")` writes it, filled up with zeros.
+fn float_text(value: f64) -> [u8; 31] {
+    let text = format!("{value:.20e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let text = format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+    let mut field = [0; 31];
+    for (to, from) in field.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    field
 }
 
 /// Nodes still to be written.
@@ -567,100 +675,6 @@ enum Then {
 
 /// The most elements of a list that is written as a string.
 const MAX_STRING: usize = 65535;
-
-/// Appends nodes that are integers from 0 to 255, and says whether all of them are.
-fn string_part(block: &Block, first: u32, len: u32, bytes: &mut Vec<u8>) -> bool {
-    let nodes = block
-        .nodes
-        .get(first as usize..first as usize + len as usize)
-        .unwrap_or_default();
-    for node in nodes {
-        match node {
-            Node::Integer(value) => match u8::try_from(*value) {
-                Ok(byte) => bytes.push(byte),
-                Err(_) => return false,
-            },
-            _ => return false,
-        }
-    }
-    true
-}
-
-/// The same for what follows the elements that stand together.
-fn string_rest(mut list: &List, bytes: &mut Vec<u8>) -> bool {
-    loop {
-        match list.repr() {
-            Repr::Nil => return bytes.len() <= MAX_STRING,
-            Repr::Bytes(more) => {
-                bytes.extend_from_slice(more);
-                return bytes.len() <= MAX_STRING;
-            }
-            Repr::Nodes { handle, first, left } => {
-                let (block, at) = handle.parts();
-                if bytes.len() > MAX_STRING || !string_part(block, *first, *left, bytes) {
-                    return false;
-                }
-                match next(block, at) {
-                    Next::End => return bytes.len() <= MAX_STRING,
-                    Next::Improper => return false,
-                    Next::List(next) => list = next,
-                }
-            }
-        }
-    }
-}
-
-/// A list as a string, if that is how it is to be written.
-fn string(list: &List) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    string_rest(list, &mut bytes).then_some(bytes)
-}
-
-/// How many elements a list has, however many blocks they are in.
-fn length(mut list: &List) -> usize {
-    let mut length = 0;
-    loop {
-        match list.repr() {
-            Repr::Nil => return length,
-            Repr::Bytes(bytes) => return length + bytes.len(),
-            Repr::Nodes { handle, left, .. } => {
-                length += *left as usize;
-                let (block, at) = handle.parts();
-                match next(block, at) {
-                    Next::List(next) => list = next,
-                    Next::End | Next::Improper => return length,
-                }
-            }
-        }
-    }
-}
-
-/// What follows the elements of a list that stand together.
-enum Next<'a> {
-    End,
-    Improper,
-    List(&'a List),
-}
-
-fn next(block: &Block, at: u32) -> Next<'_> {
-    match block.node(at) {
-        Node::List {
-            tail: Tail::Linked,
-            span,
-            ..
-        } => match block.node(at + span - 1) {
-            Node::Link(index) => match block.links.get(index as usize) {
-                Some(Term::List(list)) => Next::List(list),
-                _ => Next::End,
-            },
-            _ => Next::End,
-        },
-        Node::List {
-            tail: Tail::Improper, ..
-        } => Next::Improper,
-        _ => Next::End,
-    }
-}
 
 impl Encode for Term {
     fn encode(&self, writer: &mut Writer) {

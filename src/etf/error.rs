@@ -73,6 +73,9 @@ pub enum DecodeErrorKind {
     /// A map with the same key twice.
     #[error("a map has the same key twice")]
     DuplicateKey,
+    /// A record with the same field twice.
+    #[error("a record has the same field twice")]
+    DuplicateField,
     /// A record with another flag than those known.
     #[error("flags {0} of a record")]
     BadRecordFlags(u8),

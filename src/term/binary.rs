@@ -1,7 +1,6 @@
 //! Bit strings whose length is not a whole number of bytes.
 
 use bytes::Bytes;
-use std::fmt;
 
 /// A bit string that is not a binary: its last byte counts only in part.
 ///
@@ -63,15 +62,6 @@ impl BitString {
     #[must_use]
     pub const fn bit_len(&self) -> u64 {
         self.bytes.len() as u64 * 8 - 8 + self.bits as u64
-    }
-}
-
-impl fmt::Debug for BitString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BitString")
-            .field("bytes", &self.bytes)
-            .field("bits", &self.bits)
-            .finish()
     }
 }
 

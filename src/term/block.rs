@@ -85,6 +85,8 @@ pub(crate) enum Node {
     },
     /// Then the node as an atom.
     Port {
+        /// Whether it came in the form that OTP 23 understands.
+        old: bool,
         creation: u32,
         id: u64,
     },
@@ -127,6 +129,23 @@ pub(crate) enum Node {
 }
 
 const _: () = assert!(size_of::<Node>() == 16);
+
+impl Node {
+    /// How many nodes the term takes that begins with this one.
+    pub(crate) const fn span(self) -> u32 {
+        match self {
+            Self::Tuple { span, .. }
+            | Self::List { span, .. }
+            | Self::Map { span, .. }
+            | Self::Fun { span, .. }
+            | Self::OldFun { span, .. }
+            | Self::Record { span, .. } => span,
+            Self::Pid { .. } | Self::Port { .. } | Self::Reference { .. } => 2,
+            Self::Export { .. } => 3,
+            _ => 1,
+        }
+    }
+}
 
 /// What an open node is going to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,17 +198,7 @@ impl Block {
 
     /// How many nodes the term at this place takes.
     pub(crate) fn span(&self, at: u32) -> u32 {
-        match self.node(at) {
-            Node::Tuple { span, .. }
-            | Node::List { span, .. }
-            | Node::Map { span, .. }
-            | Node::Fun { span, .. }
-            | Node::OldFun { span, .. }
-            | Node::Record { span, .. } => span,
-            Node::Pid { .. } | Node::Port { .. } | Node::Reference { .. } => 2,
-            Node::Export { .. } => 3,
-            _ => 1,
-        }
+        self.node(at).span()
     }
 
     /// A piece of the source.
@@ -295,7 +304,9 @@ impl Block {
             Node::List { len, .. } => Term::List(List::from_handle(handle(), len)),
             Node::Map { .. } => Term::Map(Map::from_handle(handle())),
             Node::Pid { .. } => Term::Pid(self.pid(at)),
-            Node::Port { creation, id } => Term::Port(Port::new(self.atom(at + 1), id, creation)),
+            Node::Port { old, creation, id } => {
+                Term::Port(Port::in_form(self.atom(at + 1), id, creation, old))
+            }
             Node::Reference {
                 count,
                 creation,
@@ -425,6 +436,7 @@ impl Builder {
             }
             Term::Port(port) => {
                 self.node(Node::Port {
+                    old: port.is_old(),
                     creation: port.creation(),
                     id: port.id(),
                 });

@@ -105,7 +105,7 @@ impl<'a> Place<'a> {
     }
 
     /// The place after this term.
-    fn after(self) -> Self {
+    pub(crate) fn after(self) -> Self {
         Self {
             block: self.block,
             at: self.at + self.block.span(self.at),
@@ -469,16 +469,16 @@ fn heads(a: &Item<'_>, b: &Item<'_>, strength: Strength) -> Option<Ordering> {
             Item::Record {
                 module: a,
                 name: a_name,
+                exported: a_exported,
                 fields: a_fields,
-                ..
             },
             Item::Record {
                 module: b,
                 name: b_name,
+                exported: b_exported,
                 fields: b_fields,
-                ..
             },
-        ) => (a, a_name, a_fields).cmp(&(b, b_name, b_fields)),
+        ) => (a, a_name, a_exported, a_fields).cmp(&(b, b_name, b_exported, b_fields)),
         (a, b) => match rank(*a).cmp(&rank(*b)) {
             Ordering::Equal if strength == Strength::Exact => exact_numbers(a, b),
             Ordering::Equal => numbers(a, b),
@@ -492,7 +492,7 @@ fn pids(a: &PidRef<'_>, b: &PidRef<'_>) -> Ordering {
 }
 
 fn funs(a: &FunRef<'_>, b: &FunRef<'_>) -> Ordering {
-    (a.module, a.old_index, a.old_uniq, a.free).cmp(&(b.module, b.old_index, b.old_uniq, b.free))
+    (a.module, a.index, a.old_uniq, a.uniq, a.free).cmp(&(b.module, b.index, b.old_uniq, b.uniq, b.free))
 }
 
 /// A binary or bit string as bytes and how many bits of the last count.

@@ -155,7 +155,7 @@ fn head(hasher: &mut dyn Hasher, item: Item<'_>) {
         Item::Fun(fun) => {
             hasher.write_u8(7);
             text(hasher, fun.module);
-            hasher.write_i64(fun.old_index);
+            hasher.write_i64(fun.index);
             hasher.write_i64(fun.old_uniq);
             hasher.write_u32(fun.free);
         }

@@ -95,24 +95,42 @@ impl Ord for Pid {
 
 /// The identity of a port.
 ///
+/// OTP 23 knows only the form with 32 bits of number, OTP 26 and later send only that with 64. A port that came in the old form is
+/// sent back in it.
+///
 /// ```
 /// use beamnode::term::{Atom, Port};
 ///
 /// let port = Port::new(Atom::from_static("alice@host"), 5, 1_700_000_000);
 /// assert_eq!(port.to_string(), "#Port<alice@host.5>");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Port {
     node: Atom,
     id: u64,
     creation: u32,
+    /// Whether it came in the old form. No part of its identity.
+    old: bool,
 }
 
 impl Port {
     /// A port from its parts.
     #[must_use]
     pub const fn new(node: Atom, id: u64, creation: u32) -> Self {
-        Self { node, id, creation }
+        Self::in_form(node, id, creation, false)
+    }
+
+    pub(crate) const fn in_form(node: Atom, id: u64, creation: u32, old: bool) -> Self {
+        Self {
+            node,
+            id,
+            creation,
+            old,
+        }
+    }
+
+    pub(crate) const fn is_old(&self) -> bool {
+        self.old
     }
 
     /// The node that the port is open on.
@@ -137,6 +155,20 @@ impl Port {
     #[must_use]
     pub const fn local(&self) -> Local<'_, Self> {
         Local(self)
+    }
+}
+
+impl PartialEq for Port {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.creation, &self.node) == (other.id, other.creation, &other.node)
+    }
+}
+
+impl Eq for Port {}
+
+impl Hash for Port {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, self.creation, &self.node).hash(state);
     }
 }
 

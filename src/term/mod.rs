@@ -20,7 +20,8 @@
 mod atom;
 mod binary;
 pub(crate) mod block;
-mod compare;
+pub(crate) mod chain;
+pub(crate) mod compare;
 mod compound;
 mod convert;
 mod hash;

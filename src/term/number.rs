@@ -81,12 +81,6 @@ impl From<Float> for f64 {
     }
 }
 
-impl fmt::Debug for Float {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
 /// An integer that does not fit in `i64`.
 ///
 /// Sign and magnitude; a value that fits in `i64` is never held here, it is a [`Term::Integer`](super::Term::Integer).

@@ -5,6 +5,7 @@
 
 use super::Term;
 use super::block::{Block, FUN_HEAD, Node, OLD_FUN_HEAD};
+use super::chain;
 use super::compare::Place;
 use super::compound::Repr;
 use super::number::BigInteger;
@@ -55,6 +56,7 @@ pub(crate) enum Item<'a> {
     Record {
         module: &'a str,
         name: &'a str,
+        exported: bool,
         fields: u32,
     },
 }
@@ -72,8 +74,10 @@ pub(crate) struct PidRef<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FunRef<'a> {
     pub(crate) module: &'a str,
-    /// Arity, index and uniq of the form in use since OTP R8.
-    pub(crate) new: Option<(u8, i64, &'a [u8])>,
+    /// Its number in the module, and the hash of the module's code.
+    pub(crate) index: i64,
+    pub(crate) uniq: &'a [u8],
+    /// The same in the form of before OTP R8, which is what is printed.
     pub(crate) old_index: i64,
     pub(crate) old_uniq: i64,
     pub(crate) free: u32,
@@ -176,6 +180,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The bytes of the list whose head came last and which has so many elements here, if it is proper and consists of integers
+    /// from 0 to 255.
+    pub(crate) fn bytes_ahead(&self, left: u32) -> Option<Vec<u8>> {
+        let frame = self.frame?;
+        let mut bytes = Vec::new();
+        chain::node_bytes(frame.block, frame.at, left, usize::MAX, &mut bytes).then_some(bytes)
+    }
+
+    /// Skips the rest of such a list.
+    pub(crate) fn skip_list(&mut self, left: u32) {
+        if let Some(frame) = &mut self.frame {
+            // Its elements are a node each, and so is its tail.
+            frame.at += left + 1;
+        }
+    }
+
     /// Steps into a term of its own.
     fn enter(&mut self, term: &'a Term) -> Item<'a> {
         let (handle, at) = match term {
@@ -244,8 +264,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn push(&mut self, frame: Frame<'a>) {
-        if let Some(frame) = self.frame.replace(frame) {
-            self.stack.push(frame);
+        match self.frame.replace(frame) {
+            Some(frame) if frame.at < frame.end => self.stack.push(frame),
+            _ => {}
         }
     }
 }
@@ -296,7 +317,7 @@ fn read(block: &Block, at: u32) -> (Item<'_>, u32) {
         Node::List { len, .. } => (Item::List(len), 1),
         Node::Map { len, .. } => (Item::Map(len), 1),
         Node::Pid { .. } => (Item::Pid(pid(block, at)), 2),
-        Node::Port { creation, id } => (
+        Node::Port { creation, id, .. } => (
             Item::Port {
                 node: block.atom_text(at + 1),
                 creation,
@@ -328,14 +349,15 @@ fn read(block: &Block, at: u32) -> (Item<'_>, u32) {
             },
             3,
         ),
-        Node::Fun { arity, free, .. } => {
+        Node::Fun { free, .. } => {
             let uniq = match block.node(at + 1) {
                 Node::Binary { len, offset } => block.bytes(offset, len),
                 _ => &[],
             };
             let fun = FunRef {
                 module: block.atom_text(at + 3),
-                new: Some((arity, block.integer(at + 2), uniq)),
+                index: block.integer(at + 2),
+                uniq,
                 old_index: block.integer(at + 4),
                 old_uniq: block.integer(at + 5),
                 free,
@@ -345,16 +367,25 @@ fn read(block: &Block, at: u32) -> (Item<'_>, u32) {
         Node::OldFun { free, .. } => {
             let fun = FunRef {
                 module: block.atom_text(at + 3),
-                new: None,
+                index: block.integer(at + 4),
+                uniq: &[],
                 old_index: block.integer(at + 4),
                 old_uniq: block.integer(at + 5),
                 free,
             };
             (Item::Fun(fun), OLD_FUN_HEAD)
         }
-        Node::Record { fields, .. } => {
+        Node::Record { exported, fields, .. } => {
             let (module, name) = (block.atom_text(at + 1), block.atom_text(at + 2));
-            (Item::Record { module, name, fields }, 3)
+            (
+                Item::Record {
+                    module,
+                    name,
+                    exported,
+                    fields,
+                },
+                3,
+            )
         }
     }
 }

@@ -1,0 +1,684 @@
+//! The loop that turns bytes into the nodes of a term.
+//!
+//! One pass over the input writes one node for every part, children after their parent, and finishes each compound when the last
+//! of its children is there. What is open is chained through the unfinished nodes themselves, so there is no stack, neither the
+//! machine's nor one of our own. Binaries and text stay where they are and are referred to.
+//!
+//! No length that the input claims is believed: a compound reserves room for as many children as there are bytes left at
+//! the most.
+//!
+//! See "External Term Format" in the ERTS user's guide.
+
+use super::decode::Limits;
+use super::error::{DecodeError, DecodeErrorKind, Limit, Type};
+use super::keys::{Keys, Scope};
+use super::tag;
+use crate::term::block::{Kind, Node, Tail};
+use crate::term::number::{small, trim};
+use crate::term::{Atom, MAX_REFERENCE_WORDS, Term, is_short_enough};
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+type Result<T, E = DecodeErrorKind> = std::result::Result<T, E>;
+
+/// The state of decoding one term.
+pub(super) struct Parser<'a> {
+    input: &'a [u8],
+    nodes: Vec<Node>,
+    /// Atoms whose text is not in the input as it is needed.
+    side: Vec<Term>,
+    /// The atoms that came with the input.
+    table: &'a [Atom],
+    limits: Limits,
+    /// Where in the input the term begins.
+    start: usize,
+    /// Whether nil may stand for the name of a node, as it does in local terms.
+    local: bool,
+    /// How many bytes were left where the part began that is being read.
+    part: usize,
+    /// Maps with compound keys, to be looked at when the term is complete.
+    later: Vec<u32>,
+}
+
+/// What is left of the input.
+type Rest<'a> = &'a [u8];
+
+/// The nodes of a term, the atoms they refer to beside the table, and where in the input the term ends.
+pub(super) type Parsed = (Vec<Node>, Vec<Term>, usize);
+
+impl<'a> Parser<'a> {
+    pub(super) const fn new(input: &'a [u8], table: &'a [Atom], limits: Limits) -> Self {
+        Self {
+            input,
+            nodes: Vec::new(),
+            side: Vec::new(),
+            table,
+            limits,
+            start: 0,
+            local: false,
+            part: 0,
+            later: Vec::new(),
+        }
+    }
+
+    /// The same for a local term.
+    pub(super) const fn with_local_node(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    /// Decodes the term at an offset.
+    pub(super) fn run(mut self, start: usize) -> Result<Parsed, DecodeError> {
+        self.start = start;
+        let rest = self.input.get(start..).unwrap_or_default();
+        let length = self.input.len();
+        let rest = match self.parts::<false>(rest, 0) {
+            Ok(rest) => rest,
+            // What is missing is missing at the end; all else is wrong where it begins.
+            Err(DecodeErrorKind::Truncated) => return Err(DecodeErrorKind::Truncated.at(length)),
+            Err(kind) => return Err(kind.at(length - self.part)),
+        };
+        if !self.later.is_empty()
+            && let Some(key) = self.scope().same_compound(&self.later)
+        {
+            return Err(DecodeErrorKind::DuplicateKey.at(self.offset_of(key)));
+        }
+        Ok((self.nodes, self.side, length - rest.len()))
+    }
+
+    /// Where in the input the term begins that a node stands for: goes over it once more.
+    fn offset_of(&self, node: u32) -> usize {
+        let mut again = Parser {
+            local: self.local,
+            ..Parser::new(self.input, self.table, self.limits)
+        };
+        let rest = self.input.get(self.start..).unwrap_or_default();
+        // Ends with an error, at the node if not before.
+        let _ = again.parts::<true>(rest, node as usize);
+        self.input.len() - again.part
+    }
+
+    /// Reads the parts of a term. If `FIND`, stops where the node with this number is about to be written.
+    fn parts<const FIND: bool>(&mut self, mut rest: Rest<'a>, find: usize) -> Result<Rest<'a>> {
+        // The compound whose children are being read, how many it still lacks, and how deep it stands.
+        let (mut open, mut left, mut depth) = (NONE, 1_u32, 0_u32);
+        // What a fun that is about to be opened has before its module.
+        let mut uniq: Option<(u64, u32)> = None;
+        self.reserve(1, rest);
+        'parts: loop {
+            left -= 1;
+            self.part = rest.len();
+            if FIND && self.nodes.len() == find {
+                return Err(DecodeErrorKind::DuplicateKey);
+            }
+            let (&tag, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
+            rest = after;
+            'part: {
+                let (kind, len, children) = match tag {
+                    tag::SMALL_INTEGER => {
+                        let value = byte(&mut rest)?;
+                        self.nodes.push(Node::Integer(value.into()));
+                        break 'part;
+                    }
+                    tag::INTEGER => {
+                        let value = i32::from_be_bytes(chunk(&mut rest)?);
+                        self.nodes.push(Node::Integer(value.into()));
+                        break 'part;
+                    }
+                    tag::SMALL_ATOM_UTF8
+                    | tag::ATOM_CACHE_REF
+                    | tag::ATOM_UTF8
+                    | tag::ATOM
+                    | tag::SMALL_ATOM => {
+                        let atom = self.atom(tag, &mut rest)?;
+                        self.nodes.push(atom);
+                        break 'part;
+                    }
+                    tag::BINARY => {
+                        let len = u32::from_be_bytes(chunk(&mut rest)?);
+                        let offset = self.take(&mut rest, len as usize)?;
+                        self.nodes.push(Node::Binary { len, offset });
+                        break 'part;
+                    }
+                    tag::NIL => {
+                        self.nodes.push(Node::Nil);
+                        break 'part;
+                    }
+                    tag::SMALL_TUPLE => {
+                        let arity = u32::from(byte(&mut rest)?);
+                        if arity == 0 {
+                            self.nodes.push(Node::Tuple { arity: 0, span: 1 });
+                            break 'part;
+                        }
+                        (Kind::Tuple, arity, arity)
+                    }
+                    tag::LARGE_TUPLE => {
+                        let arity = u32::from_be_bytes(chunk(&mut rest)?);
+                        if arity == 0 {
+                            self.nodes.push(Node::Tuple { arity: 0, span: 1 });
+                            break 'part;
+                        }
+                        (Kind::Tuple, arity, arity)
+                    }
+                    tag::LIST => {
+                        let len = u32::from_be_bytes(chunk(&mut rest)?);
+                        if len == 0 {
+                            // No elements: what stands here is the tail.
+                            left += 1;
+                            continue 'parts;
+                        }
+                        (Kind::List, len, len)
+                    }
+                    tag::MAP => {
+                        let len = u32::from_be_bytes(chunk(&mut rest)?);
+                        if len == 0 {
+                            self.nodes.push(Node::Map { len: 0, span: 1 });
+                            break 'part;
+                        }
+                        (Kind::Map, len, sum(len, len)?)
+                    }
+                    tag::STRING => {
+                        let len = u32::from(u16::from_be_bytes(chunk(&mut rest)?));
+                        let offset = self.take(&mut rest, len as usize)?;
+                        self.nodes.push(if len == 0 {
+                            Node::Nil
+                        } else {
+                            Node::Bytes { len, offset }
+                        });
+                        break 'part;
+                    }
+                    tag::NEW_FLOAT => {
+                        let value = f64::from_be_bytes(chunk(&mut rest)?);
+                        if !value.is_finite() {
+                            return Err(DecodeErrorKind::BadFloat);
+                        }
+                        self.nodes.push(Node::Float(value));
+                        break 'part;
+                    }
+                    tag::SMALL_BIG | tag::LARGE_BIG => {
+                        let integer = self.big(tag, &mut rest)?;
+                        self.nodes.push(integer);
+                        break 'part;
+                    }
+                    tag::NEW_PID | tag::PID => {
+                        self.pid(tag, &mut rest)?;
+                        break 'part;
+                    }
+                    tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
+                        self.reference(tag, &mut rest)?;
+                        break 'part;
+                    }
+                    tag::NEW_PORT | tag::V4_PORT | tag::PORT => {
+                        self.port(tag, &mut rest)?;
+                        break 'part;
+                    }
+                    tag::EXPORT => {
+                        self.export(&mut rest)?;
+                        break 'part;
+                    }
+                    tag::BIT_BINARY => {
+                        self.bit_string(&mut rest)?;
+                        break 'part;
+                    }
+                    tag::FLOAT => {
+                        self.old_float(&mut rest)?;
+                        break 'part;
+                    }
+                    tag::NEW_FUN => {
+                        // The size that comes first is known to be wrong in some releases, and nothing needs it.
+                        let _size: [u8; 4] = chunk(&mut rest)?;
+                        let arity = byte(&mut rest)?;
+                        uniq = Some((self.take(&mut rest, 16)?, u32::from_be_bytes(chunk(&mut rest)?)));
+                        let free = u32::from_be_bytes(chunk(&mut rest)?);
+                        (Kind::Fun { arity }, free, sum(free, 4)?)
+                    }
+                    tag::FUN => {
+                        let free = u32::from_be_bytes(chunk(&mut rest)?);
+                        (Kind::OldFun, free, sum(free, 4)?)
+                    }
+                    tag::RECORD => {
+                        let fields = u32::from_be_bytes(chunk(&mut rest)?);
+                        let exported = match byte(&mut rest)? {
+                            0 => false,
+                            1 => true,
+                            flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
+                        };
+                        (Kind::Record { exported }, fields, sum(sum(fields, fields)?, 2)?)
+                    }
+                    unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
+                };
+                if children as usize > rest.len() {
+                    return Err(DecodeErrorKind::Truncated);
+                }
+                depth += 1;
+                if depth > self.limits.depth {
+                    return Err(DecodeErrorKind::Limit(Limit::Depth));
+                }
+                self.reserve(children, rest);
+                let at = self.index()?;
+                self.nodes.push(Node::Open {
+                    kind,
+                    len,
+                    parent: open,
+                    left,
+                });
+                if let Some((offset, index)) = uniq.take() {
+                    self.nodes
+                        .extend([Node::Binary { len: 16, offset }, Node::Integer(index.into())]);
+                }
+                (open, left) = (at, children);
+            }
+            while left == 0 {
+                let Some(&Node::Open {
+                    kind,
+                    mut len,
+                    parent,
+                    left: parent_left,
+                }) = self.nodes.get(open as usize)
+                else {
+                    return Ok(rest);
+                };
+                let mut tail = Tail::Nil;
+                match kind {
+                    Kind::List => match *rest {
+                        [tag::NIL, ref after @ ..] => {
+                            self.nodes.push(Node::Nil);
+                            rest = after;
+                        }
+                        // A tail written as a list of its own goes on with the same list.
+                        [tag::LIST, ref after @ ..] => {
+                            rest = after;
+                            left = u32::from_be_bytes(chunk(&mut rest)?);
+                            len = more(len, left, rest)?;
+                            self.reserve(left, rest);
+                            self.set(
+                                open,
+                                Node::Open {
+                                    kind,
+                                    len,
+                                    parent,
+                                    left: parent_left,
+                                },
+                            );
+                            continue;
+                        }
+                        [tag::STRING, ref after @ ..] => {
+                            rest = after;
+                            let count = u16::from_be_bytes(chunk(&mut rest)?).into();
+                            len = more(len, count, rest)?;
+                            self.reserve(count, rest);
+                            let bytes = rest.split_off(..count as usize).unwrap_or_default();
+                            self.nodes
+                                .extend(bytes.iter().map(|byte| Node::Integer((*byte).into())));
+                            self.nodes.push(Node::Nil);
+                        }
+                        _ => {
+                            let kind = Kind::ImproperList;
+                            self.set(
+                                open,
+                                Node::Open {
+                                    kind,
+                                    len,
+                                    parent,
+                                    left: parent_left,
+                                },
+                            );
+                            left = 1;
+                            break;
+                        }
+                    },
+                    Kind::ImproperList => tail = Tail::Improper,
+                    Kind::Map if !FIND => self.check_keys(open, len)?,
+                    Kind::Map => {}
+                    Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => {
+                        self.check_head(open, kind, len)?
+                    }
+                    Kind::Tuple => {}
+                }
+                let span = self.index()? - open;
+                let free = len;
+                self.set(
+                    open,
+                    match kind {
+                        Kind::Tuple => Node::Tuple { arity: len, span },
+                        Kind::List | Kind::ImproperList => Node::List { tail, len, span },
+                        Kind::Map => Node::Map { len, span },
+                        Kind::Fun { arity } => Node::Fun { arity, free, span },
+                        Kind::OldFun => Node::OldFun { free, span },
+                        Kind::Record { exported } => Node::Record {
+                            exported,
+                            fields: len,
+                            span,
+                        },
+                    },
+                );
+                (open, left) = (parent, parent_left);
+                depth -= 1;
+            }
+        }
+    }
+
+    /// Where the next node goes.
+    fn index(&self) -> Result<u32> {
+        u32::try_from(self.nodes.len())
+            .ok()
+            .filter(|index| *index <= self.limits.parts)
+            .ok_or(DecodeErrorKind::Limit(Limit::Parts))
+    }
+
+    fn set(&mut self, at: u32, node: Node) {
+        if let Some(slot) = self.nodes.get_mut(at as usize) {
+            *slot = node;
+        }
+    }
+
+    /// Makes room for a compound and its children, going by how many nodes the input has made so far for each byte.
+    fn reserve(&mut self, children: u32, rest: Rest<'_>) {
+        let wanted = children as usize + 2;
+        if self.nodes.capacity() - self.nodes.len() < wanted {
+            let read = self.input.len() - rest.len();
+            let likely = if read < 256 {
+                (rest.len() / 8).min(256)
+            } else {
+                self.nodes.len().saturating_mul(rest.len()) / read
+            };
+            self.nodes
+                .reserve_exact((wanted + likely + likely / 16).min(rest.len() + 2));
+        }
+    }
+
+    /// Steps over so many bytes and says where they begin.
+    fn take(&self, rest: &mut Rest<'a>, len: usize) -> Result<u64> {
+        let offset = self.input.len() - rest.len();
+        *rest = rest.get(len..).ok_or(DecodeErrorKind::Truncated)?;
+        Ok(offset as u64)
+    }
+
+    /// An atom's node.
+    fn atom(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<Node> {
+        let len = match tag {
+            tag::ATOM_CACHE_REF => {
+                let index = byte(rest)?;
+                return if usize::from(index) < self.table.len() {
+                    Ok(Node::TableAtom(index.into()))
+                } else {
+                    Err(DecodeErrorKind::NoSuchAtom(index))
+                };
+            }
+            tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM => byte(rest)?.into(),
+            tag::ATOM_UTF8 | tag::ATOM => u32::from(u16::from_be_bytes(chunk(rest)?)),
+            // What local terms have in the place of their node's name.
+            tag::NIL if self.local => return self.side_atom("nonode@nohost"),
+            _ => return Err(DecodeErrorKind::Expected(Type::Atom)),
+        };
+        let before = *rest;
+        let offset = self.take(rest, len as usize)?;
+        let bytes = before.get(..len as usize).unwrap_or_default();
+        if bytes.is_ascii() {
+            return if len <= MAX {
+                Ok(Node::Atom { len, offset })
+            } else {
+                Err(DecodeErrorKind::AtomTooLong)
+            };
+        }
+        if matches!(tag, tag::ATOM | tag::SMALL_ATOM) {
+            if len > MAX {
+                return Err(DecodeErrorKind::AtomTooLong);
+            }
+            let text: String = bytes.iter().copied().map(char::from).collect();
+            return self.side_atom(&text);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| DecodeErrorKind::AtomNotUtf8)?;
+        if is_short_enough(text) {
+            Ok(Node::Atom { len, offset })
+        } else {
+            Err(DecodeErrorKind::AtomTooLong)
+        }
+    }
+
+    /// An atom whose text is not in the input.
+    fn side_atom(&mut self, text: &str) -> Result<Node> {
+        let atom = Term::Atom(Atom::from_checked(text));
+        let index = u32::try_from(self.side.len()).map_err(|_| DecodeErrorKind::Limit(Limit::Parts))?;
+        self.side.push(atom);
+        Ok(Node::SideAtom(index))
+    }
+
+    /// The atom that must come next.
+    fn next_atom(&mut self, rest: &mut Rest<'a>) -> Result<Node> {
+        let tag = byte(rest)?;
+        self.atom(tag, rest)
+    }
+
+    /// The integer of at most 32 bits that must come next.
+    fn next_integer(&self, rest: &mut Rest<'a>) -> Result<i64> {
+        match byte(rest)? {
+            tag::SMALL_INTEGER => Ok(byte(rest)?.into()),
+            tag::INTEGER => Ok(i32::from_be_bytes(chunk(rest)?).into()),
+            _ => Err(DecodeErrorKind::Expected(Type::Integer)),
+        }
+    }
+
+    /// The node of a big integer, or of a small one that was written as a big one.
+    fn big(&self, tag: u8, rest: &mut Rest<'a>) -> Result<Node> {
+        let len = if tag == tag::SMALL_BIG {
+            byte(rest)?.into()
+        } else {
+            u32::from_be_bytes(chunk(rest)?)
+        };
+        let negative = byte(rest)? != 0;
+        let before = *rest;
+        let offset = self.take(rest, len as usize)?;
+        let magnitude = trim(before.get(..len as usize).unwrap_or_default());
+        Ok(match small(negative, magnitude) {
+            Some(value) => Node::Integer(value),
+            None => Node::BigInteger {
+                negative,
+                len: u32::try_from(magnitude.len()).unwrap_or(len),
+                offset,
+            },
+        })
+    }
+
+    /// The creation of an identifier: a word, or in the old forms a byte of which two bits count.
+    fn creation(rest: &mut Rest<'a>, old: bool) -> Result<u32> {
+        if !old {
+            return Ok(u32::from_be_bytes(chunk(rest)?));
+        }
+        match byte(rest)? {
+            creation @ 0..=3 => Ok(creation.into()),
+            creation => Err(DecodeErrorKind::BadCreation(creation)),
+        }
+    }
+
+    fn pid(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
+        let node = self.next_atom(rest)?;
+        let id = u32::from_be_bytes(chunk(rest)?);
+        let serial = u32::from_be_bytes(chunk(rest)?);
+        let creation = Self::creation(rest, tag == tag::PID)?;
+        self.nodes.push(Node::Pid { id, serial, creation });
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    fn reference(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
+        let words = if tag == tag::REFERENCE {
+            1
+        } else {
+            u16::from_be_bytes(chunk(rest)?)
+        };
+        let count = u8::try_from(words)
+            .ok()
+            .filter(|count| usize::from(*count) <= MAX_REFERENCE_WORDS)
+            .ok_or(DecodeErrorKind::ReferenceTooLong(words))?;
+        let node = self.next_atom(rest)?;
+        let size = usize::from(count) * 4;
+        let (offset, creation) = match tag {
+            tag::NEWER_REFERENCE => {
+                let creation = Self::creation(rest, false)?;
+                (self.take(rest, size)?, creation)
+            }
+            tag::NEW_REFERENCE => {
+                let creation = Self::creation(rest, true)?;
+                (self.take(rest, size)?, creation)
+            }
+            _ => (self.take(rest, size)?, Self::creation(rest, true)?),
+        };
+        self.nodes.push(Node::Reference {
+            count,
+            creation,
+            offset,
+        });
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    fn port(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
+        let node = self.next_atom(rest)?;
+        let id = match tag {
+            tag::V4_PORT => u64::from_be_bytes(chunk(rest)?),
+            _ => u32::from_be_bytes(chunk(rest)?).into(),
+        };
+        let creation = Self::creation(rest, tag == tag::PORT)?;
+        let old = tag != tag::V4_PORT;
+        self.nodes.push(Node::Port { old, creation, id });
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    fn export(&mut self, rest: &mut Rest<'a>) -> Result<()> {
+        let module = self.next_atom(rest)?;
+        let function = self.next_atom(rest)?;
+        let arity = u8::try_from(self.next_integer(rest)?).map_err(|_| DecodeErrorKind::BadArity)?;
+        self.nodes.extend([Node::Export { arity }, module, function]);
+        Ok(())
+    }
+
+    fn bit_string(&mut self, rest: &mut Rest<'a>) -> Result<()> {
+        let len = u32::from_be_bytes(chunk(rest)?);
+        let bits = byte(rest)?;
+        let offset = self.take(rest, len as usize)?;
+        self.nodes.push(match bits {
+            1..8 if len > 0 => Node::BitString { bits, len, offset },
+            8 if len > 0 => Node::Binary { len, offset },
+            _ => return Err(DecodeErrorKind::BadBits(bits)),
+        });
+        Ok(())
+    }
+
+    /// A float as the text that `printf("%.20e")` made, filled up with zeros.
+    fn old_float(&mut self, rest: &mut Rest<'a>) -> Result<()> {
+        let text: [u8; 31] = chunk(rest)?;
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let value: Option<f64> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        match value {
+            Some(value) if value.is_finite() => {
+                self.nodes.push(Node::Float(value));
+                Ok(())
+            }
+            _ => Err(DecodeErrorKind::BadFloat),
+        }
+    }
+
+    /// Whether what stands before the free variables of a fun or the values of a record is what must stand there.
+    fn check_head(&self, open: u32, kind: Kind, len: u32) -> Result<()> {
+        let node = |index: u32| {
+            self.nodes
+                .get((open + index) as usize)
+                .copied()
+                .unwrap_or(Node::Nil)
+        };
+        let atom = |index| match node(index) {
+            Node::Atom { .. } | Node::TableAtom(_) | Node::SideAtom(_) => Ok(()),
+            _ => Err(DecodeErrorKind::Expected(Type::Atom)),
+        };
+        let integer = |index| match node(index) {
+            Node::Integer(_) => Ok(()),
+            _ => Err(DecodeErrorKind::Expected(Type::Integer)),
+        };
+        let pid = |index| match node(index) {
+            Node::Pid { .. } => Ok(()),
+            _ => Err(DecodeErrorKind::Expected(Type::Pid)),
+        };
+        match kind {
+            Kind::Fun { .. } => {
+                atom(3)?;
+                integer(4)?;
+                integer(5)?;
+                pid(6)
+            }
+            Kind::OldFun => {
+                pid(1)?;
+                atom(3)?;
+                integer(4)?;
+                integer(5)
+            }
+            Kind::Record { .. } => {
+                (1..len + 3).try_for_each(atom)?;
+                if self.scope().names_differ(open + 3, len) {
+                    Ok(())
+                } else {
+                    Err(DecodeErrorKind::DuplicateField)
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the keys of a map are all different, unless that can only be said later.
+    fn check_keys(&mut self, open: u32, len: u32) -> Result<()> {
+        if len < 2 {
+            return Ok(());
+        }
+        match self.scope().same(open, len) {
+            Keys::Different => Ok(()),
+            Keys::Compound => {
+                self.later.push(open);
+                Ok(())
+            }
+            Keys::Same(key) => {
+                self.part = self.input.len() - self.offset_of(key);
+                Err(DecodeErrorKind::DuplicateKey)
+            }
+        }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            nodes: &self.nodes,
+            input: self.input,
+            table: self.table,
+            side: &self.side,
+        }
+    }
+}
+
+/// The most characters of an atom.
+const MAX: u32 = 255;
+
+/// Takes one byte.
+fn byte(rest: &mut Rest<'_>) -> Result<u8> {
+    let (first, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
+    *rest = after;
+    Ok(*first)
+}
+
+/// Takes `N` bytes.
+fn chunk<const N: usize>(rest: &mut Rest<'_>) -> Result<[u8; N]> {
+    let (first, after) = rest.split_first_chunk().ok_or(DecodeErrorKind::Truncated)?;
+    *rest = after;
+    Ok(*first)
+}
+
+/// How many elements a list has after `more` of which there must be as many bytes at least.
+fn more(len: u32, more: u32, rest: Rest<'_>) -> Result<u32> {
+    if more as usize > rest.len() {
+        return Err(DecodeErrorKind::Truncated);
+    }
+    sum(len, more)
+}
+
+fn sum(a: u32, b: u32) -> Result<u32> {
+    a.checked_add(b).ok_or(DecodeErrorKind::Limit(Limit::Parts))
+}
