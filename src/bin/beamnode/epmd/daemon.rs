@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -31,7 +32,7 @@ pub(super) fn start(arguments: &[OsString]) -> ExitCode {
 }
 
 fn spawn(arguments: &[OsString]) -> io::Result<bool> {
-    let mut daemon = Command::new(std::env::current_exe()?)
+    let mut daemon = Command::new(program()?)
         .arg0("epmd")
         .arg(DETACHED)
         .args(arguments)
@@ -43,6 +44,14 @@ fn spawn(arguments: &[OsString]) -> io::Result<bool> {
         stdout.take(READY.len() as u64).read_to_end(&mut said)?;
     }
     Ok(said == READY || daemon.wait()?.success())
+}
+
+/// What to start again: what was called as `epmd`, which need not be this file itself but may be a script around it; else this.
+fn program() -> io::Result<PathBuf> {
+    match std::env::args_os().next().map(PathBuf::from) {
+        Some(called) if called.ends_with("epmd") && called.components().count() > 1 => Ok(called),
+        _ => std::env::current_exe(),
+    }
 }
 
 /// First thing in the daemon: leaves the session of the terminal and gives up what was open in the program that
