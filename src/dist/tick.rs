@@ -38,6 +38,11 @@ impl Ticks {
         self.time
     }
 
+    /// Into how many intervals the tick time is divided.
+    pub fn intensity(self) -> u32 {
+        self.intensity
+    }
+
     /// After which silence of ours we tick.
     pub fn interval(self) -> Duration {
         self.time / self.intensity

@@ -1,23 +1,25 @@
 //! What a node is started with, and the start.
 
 use std::collections::HashMap;
-use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{debug, info};
+use tracing::info;
 
-use super::connections::Connections;
+use super::allowed::Allowed;
+use super::connections::{Connections, Wanted};
 use super::modules::Modules;
+use super::naming::Names;
 use super::table::Table;
-use super::{HostError, Inner, Node, StartError, cookie, host, link};
-use crate::dist::{Cookie, Flags, NodeName, Ticks};
-use crate::epmd::{self, ClientError, Keeper, KeeperError, Registrant, Resolver};
-use crate::net::{LinkOptions, ListenOptions, Listener};
+use super::{ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration};
+use crate::dist::handshake::{Dialed, Local, LocalName, SETUP_TIME};
+use crate::dist::{Cookie, Flags, NameKind, NodeName, Ticks};
+use crate::epmd::{self, Keeper, Resolver};
+use crate::net::{self, LinkOptions, ListenOptions, Listener};
 use crate::otp;
 use crate::term::Atom;
 
@@ -26,10 +28,6 @@ const NET_TICKTIME: Duration = Duration::from_secs(60);
 
 /// The default of the kernel parameter `net_tickintensity`.
 const NET_TICKINTENSITY: u32 = 4;
-
-/// How often, and for how long in all, a node asks an EPMD that is just being started.
-const EPMD_RETRY: Duration = Duration::from_millis(50);
-const EPMD_START: Duration = Duration::from_secs(5);
 
 /// A node's description, to be [started](Self::start).
 ///
@@ -46,7 +44,10 @@ const EPMD_START: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Builder {
     name: String,
-    kind: Kind,
+    /// The kind that the name must be of; `None` if that follows from it.
+    kind: Option<NameKind>,
+    /// Whether `name` is not ours, but that of the node which gives us one.
+    named_by: bool,
     cookie: Option<Cookie>,
     hidden: bool,
     listen: bool,
@@ -56,32 +57,42 @@ pub struct Builder {
     epmd_program: Option<PathBuf>,
 }
 
-/// How a name is to be completed and checked.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// As it is; short where it has no host.
-    Any,
-    Short,
-    Long,
+/// Who a node is.
+struct Identity {
+    name: NodeName,
+    /// 0 if nobody has given one.
+    creation: u32,
+    hidden: bool,
+    /// Where it listens.
+    port: Option<u16>,
+    cookie: Cookie,
 }
 
 impl Builder {
     pub(super) fn named(name: String) -> Self {
-        Self::new(name, Kind::Any)
+        Self::new(name, None)
     }
 
     pub(super) fn short(name: String) -> Self {
-        Self::new(name, Kind::Short)
+        Self::new(name, Some(NameKind::Short))
     }
 
     pub(super) fn long(name: String) -> Self {
-        Self::new(name, Kind::Long)
+        Self::new(name, Some(NameKind::Long))
     }
 
-    fn new(name: String, kind: Kind) -> Self {
+    pub(super) fn named_by(peer: String) -> Self {
+        Self {
+            named_by: true,
+            ..Self::new(peer, None)
+        }
+    }
+
+    fn new(name: String, kind: Option<NameKind>) -> Self {
         Self {
             name,
             kind,
+            named_by: false,
             cookie: None,
             hidden: false,
             listen: true,
@@ -162,35 +173,110 @@ impl Builder {
     ///
     /// # Errors
     /// When the name or the cookie is not usable, the name is taken, or EPMD or a port cannot be had.
-    pub async fn start(self) -> Result<Node, StartError> {
-        let name = self.full_name()?;
-        let cookie = match self.cookie {
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        let cookie = match self.cookie.take() {
             Some(cookie) => cookie,
             None => cookie::of_user()?,
         };
-        let ports = self.resolver.listen_port().map_or(self.ports, |port| port..=port);
-        let options = ListenOptions {
-            ports,
-            ..ListenOptions::default()
+        if self.named_by {
+            self.start_named_by(cookie).await
+        } else {
+            self.start_named(cookie).await
+        }
+    }
+
+    /// Starts a node that knows its name.
+    async fn start_named(self, cookie: Cookie) -> Result<Node, StartError> {
+        let name = self.full_name()?;
+        let mut identity = Identity {
+            name,
+            creation: 0,
+            hidden: self.hidden || !self.listen,
+            port: None,
+            cookie,
         };
-        let port = |listener: &Listener| listener.local_addr().map(|address| address.port());
         let listener = if self.listen {
-            Some(Listener::bind(options).map_err(StartError::Listen)?)
+            let ports = self
+                .resolver
+                .listen_port()
+                .map_or(self.ports.clone(), |port| port..=port);
+            let options = ListenOptions {
+                ports,
+                ..ListenOptions::default()
+            };
+            let listener = Listener::bind(options).map_err(StartError::Listen)?;
+            identity.port = Some(listener.local_addr().map_err(StartError::Listen)?.port());
+            Some(listener)
         } else {
             None
         };
-        let registered = match &listener {
-            Some(listener) if self.resolver.registers() => {
-                let port = port(listener).map_err(StartError::Listen)?;
-                Some(register(&name, port, self.epmd_program).await?)
+        let registered = match identity.port {
+            Some(port) if self.resolver.registers() => {
+                Some(registration::register(&identity.name, port, self.epmd_program.clone()).await?)
             }
             _ => None,
         };
-        let creation = registered.as_ref().map_or(0, Keeper::creation);
-        let hidden = self.hidden || !self.listen;
+        identity.creation = registered.as_ref().map_or(0, Keeper::creation);
+        let node = self.build(identity)?;
+        if let Some(listener) = listener {
+            link::accept(&node, listener);
+        }
+        if let Some(registered) = registered {
+            registration::keep(&node, registered);
+        }
+        Ok(node)
+    }
+
+    /// Starts a node that gets its name from another.
+    async fn start_named_by(self, cookie: Cookie) -> Result<Node, StartError> {
+        let no_name = |error: ConnectError| StartError::Naming {
+            peer: self.name.clone(),
+            error,
+        };
+        let peer: NodeName = self
+            .name
+            .parse()
+            .map_err(|error| no_name(ConnectError::Name(error)))?;
+        let host = match peer.kind() {
+            NameKind::Short => host::short_hostname(),
+            NameKind::Long => host::full_hostname()?,
+        };
+        let addresses = link::resolve(&*self.resolver, &peer).await.map_err(no_name)?;
+        let dialed = Dialed {
+            name: LocalName::Undefined { host },
+            flags: Flags::OFFERED_HIDDEN,
+            creation: 0,
+            peer,
+            cookie: cookie.clone(),
+        };
+        let link = net::connect(&addresses, dialed, SETUP_TIME, &()).await;
+        let link = link.map_err(|error| no_name(error.into()))?;
+        let Local { name, creation, .. } = link.established().local.clone();
+        let peer = Atom::from(&link.established().peer.name);
+        let node = self.build(Identity {
+            name,
+            creation,
+            hidden: true,
+            port: None,
+            cookie,
+        })?;
+        if let Wanted::Dial(attempt, _, _) = node.0.connections.want(&peer) {
+            link::up(&node, &peer, attempt, link, None);
+        }
+        link::stop_without(&node, &peer);
+        Ok(node)
+    }
+
+    fn build(self, identity: Identity) -> Result<Node, StartError> {
+        let Identity {
+            name,
+            creation,
+            hidden,
+            port,
+            cookie,
+        } = identity;
         let node = Node(Arc::new(Inner {
-            atom: Atom::new(name.as_str())
-                .map_err(|_| HostError::Name(crate::dist::NameError::TooLong(name.as_str().len())))?,
+            atom: Atom::from(&name),
             name,
             // Up to 3 are creations of another age, which peers would not tell apart from ours.
             creation: if creation > 3 {
@@ -205,11 +291,13 @@ impl Builder {
             } else {
                 Flags::OFFERED
             },
-            link: LinkOptions {
+            allowed: Allowed::default(),
+            names: Names::default(),
+            link: Mutex::new(LinkOptions {
                 ticks: Ticks::new(self.net_ticktime, NET_TICKINTENSITY),
                 ..LinkOptions::default()
-            },
-            port: listener.as_ref().and_then(|listener| port(listener).ok()),
+            }),
+            port,
             table: Table::default(),
             modules: Modules::default(),
             connections: Connections::default(),
@@ -219,90 +307,15 @@ impl Builder {
             resolver: self.resolver,
         }));
         otp::start(&node);
-        if let Some(listener) = listener {
-            link::accept(&node, listener);
-        }
-        if let Some(registration) = registered {
-            keep(&node, registration);
-        }
         info!(node = %node.name(), port = node.port(), creation = node.creation(), hidden, "started");
         Ok(node)
     }
 
     fn full_name(&self) -> Result<NodeName, HostError> {
         match self.kind {
-            Kind::Any if self.name.contains('@') => Ok(self.name.parse()?),
-            Kind::Any | Kind::Short => host::short(&self.name),
-            Kind::Long => host::long(&self.name),
+            None if self.name.contains('@') => Ok(self.name.parse()?),
+            None | Some(NameKind::Short) => host::short(&self.name),
+            Some(NameKind::Long) => host::long(&self.name),
         }
     }
-}
-
-/// Registers the name with this host's EPMD, and sees to it that there is one.
-async fn register(name: &NodeName, port: u16, program: Option<PathBuf>) -> Result<Keeper, StartError> {
-    let client = epmd::Client::local();
-    let alive = epmd::Name::new(name.alive()).map_err(|_| taken(name))?;
-    let registrant = Registrant::new(alive, port);
-    let Some(program) = program else {
-        return Keeper::start_or_serve(client, registrant)
-            .await
-            .map_err(|error| refused(name, error));
-    };
-    let started = Instant::now();
-    let mut daemon_started = false;
-    loop {
-        match Keeper::start(client.clone(), registrant.clone()).await {
-            Err(ClientError::NotRunning { .. }) if !daemon_started => {
-                start_daemon(program.clone())
-                    .await
-                    .map_err(|source| StartError::NoEpmd {
-                        program: program.clone(),
-                        source,
-                    })?;
-                daemon_started = true;
-            }
-            // It needs a moment.
-            Err(ClientError::NotRunning { .. }) if started.elapsed() < EPMD_START => {
-                tokio::time::sleep(EPMD_RETRY).await;
-            }
-            other => return other.map_err(|error| refused(name, error.into())),
-        }
-    }
-}
-
-async fn start_daemon(program: PathBuf) -> io::Result<()> {
-    debug!(program = %program.display(), "no EPMD on this host: starting one");
-    let run = move || {
-        std::process::Command::new(program)
-            .args(["epmd", "-daemon"])
-            .status()
-    };
-    let status = tokio::task::spawn_blocking(run)
-        .await
-        .map_err(io::Error::other)??;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("it ended with {status}")))
-    }
-}
-
-fn refused(name: &NodeName, error: KeeperError) -> StartError {
-    match error {
-        KeeperError::Client(ClientError::NameRefused { .. }) => taken(name),
-        error => StartError::Epmd(error),
-    }
-}
-
-fn taken(name: &NodeName) -> StartError {
-    StartError::NameTaken { name: name.clone() }
-}
-
-/// Holds the registration until the node stops.
-fn keep(node: &Node, registration: Keeper) {
-    let mut stop = node.0.stopping.subscribe();
-    tokio::spawn(async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-        drop(registration);
-    });
 }

@@ -33,9 +33,12 @@ pub enum ConnectError {
     /// The node does not answer on its port, or the handshake with it failed.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// This node was started so that it connects to nobody on its own, and is not connected.
-    #[error("not connected")]
-    NotConnected,
+    /// This node allows others, but not that one, as [`Node::allow`](super::Node::allow) has it.
+    #[error("{name} is not on this node's list of allowed nodes")]
+    NotAllowed {
+        /// The node.
+        name: NodeName,
+    },
     /// This node has stopped.
     #[error("this node has stopped")]
     Stopped,
@@ -92,6 +95,14 @@ pub enum StartError {
     /// There is no cookie, or not one that may be used.
     #[error(transparent)]
     Cookie(#[from] CookieFileError),
+    /// The node that should give this one its name cannot be connected to.
+    #[error("no name from {peer}: {error}")]
+    Naming {
+        /// The node asked.
+        peer: String,
+        /// Why not.
+        error: ConnectError,
+    },
     /// No port to listen on.
     #[error("cannot listen for connections: {0}")]
     Listen(#[source] io::Error),

@@ -22,7 +22,7 @@ pub enum HostError {
 pub(crate) fn short(name: &str) -> Result<NodeName, HostError> {
     let full = match name.split_once('@') {
         Some(_) => name.parse()?,
-        None => NodeName::new(name, hostname().split('.').next().unwrap_or_default())?,
+        None => NodeName::new(name, &short_hostname())?,
     };
     full.expect_kind(NameKind::Short)?;
     Ok(full)
@@ -38,12 +38,17 @@ pub(crate) fn long(name: &str) -> Result<NodeName, HostError> {
     Ok(full)
 }
 
+/// The host name up to its first dot.
+pub(super) fn short_hostname() -> String {
+    hostname().split('.').next().unwrap_or_default().to_owned()
+}
+
 fn hostname() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 
 /// The host name with its domain: as it is when it has one, else with the resolver's, as `inet_db` does.
-fn full_hostname() -> Result<String, HostError> {
+pub(super) fn full_hostname() -> Result<String, HostError> {
     let host = hostname();
     if host.contains('.') {
         return Ok(host);

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::connections::{AttemptId, Connection, Connections, Incoming};
+use super::naming::GivenName;
 use super::signal::Outbox;
 use super::{ConnectError, DownReason, Node};
 use crate::dist::control::Control;
@@ -20,12 +21,13 @@ use crate::net::{
 use crate::term::Atom;
 
 /// Begins an attempt of ours, as a task.
-pub(super) fn dial(node: &Node, peer: &Atom, id: AttemptId, cancel: Arc<Notify>) {
+pub(super) fn dial(node: &Node, peer: &Atom, flags: Flags, id: AttemptId, cancel: Arc<Notify>) {
     let (node, peer) = (node.clone(), peer.clone());
     node.0.runtime.clone().spawn(async move {
         let attempt = Dialing {
             node: &node,
             peer: &peer,
+            flags,
             id,
         };
         let result = tokio::select! {
@@ -34,7 +36,7 @@ pub(super) fn dial(node: &Node, peer: &Atom, id: AttemptId, cancel: Arc<Notify>)
             result = attempt.run() => result,
         };
         match result {
-            Ok(link) => up(&node, &peer, id, link),
+            Ok(link) => up(&node, &peer, id, link, None),
             Err(error) => {
                 debug!(%peer, %error, "cannot connect");
                 node.0.connections.failed(&peer, id, error);
@@ -47,6 +49,7 @@ pub(super) fn dial(node: &Node, peer: &Atom, id: AttemptId, cancel: Arc<Notify>)
 struct Dialing<'a> {
     node: &'a Node,
     peer: &'a Atom,
+    flags: Flags,
     id: AttemptId,
 }
 
@@ -55,10 +58,13 @@ impl Dialing<'_> {
         let inner = &self.node.0;
         let name: NodeName = self.peer.as_str().parse()?;
         name.expect_kind(inner.name.kind())?;
+        if !inner.allowed.includes(&name) {
+            return Err(ConnectError::NotAllowed { name });
+        }
         let addresses = resolve(&*inner.resolver, &name).await?;
         let dialed = Dialed {
             name: LocalName::Named(inner.name.clone()),
-            flags: inner.flags,
+            flags: self.flags,
             creation: inner.creation,
             cookie: self.node.cookie_for(self.peer),
             peer: name,
@@ -78,7 +84,10 @@ impl Attempt for Dialing<'_> {
 }
 
 /// Where the node listens. One that is not registered is told with those that are: most likely the name is misspelt.
-async fn resolve(resolver: &dyn Resolver, name: &NodeName) -> Result<Vec<SocketAddr>, ConnectError> {
+pub(super) async fn resolve(
+    resolver: &dyn Resolver,
+    name: &NodeName,
+) -> Result<Vec<SocketAddr>, ConnectError> {
     let unregistered = |registered| ConnectError::NotRegistered {
         name: name.clone(),
         registered,
@@ -127,6 +136,8 @@ struct Admission {
     cancel: Arc<Notify>,
     /// The connection that it replaces.
     old: Option<Arc<Connection>>,
+    /// The name that it got from us.
+    given: Option<GivenName>,
 }
 
 impl Drop for Admission {
@@ -155,7 +166,11 @@ impl Gatekeeper for Gate {
         let Ok(peer) = Atom::new(name.as_str()) else {
             return Decision::Refuse(Refusal::NotAllowed);
         };
-        if *name == inner.name || name.expect_kind(inner.name.kind()).is_err() || *inner.stopping.borrow() {
+        if *name == inner.name
+            || name.expect_kind(inner.name.kind()).is_err()
+            || *inner.stopping.borrow()
+            || !inner.allowed.includes(name)
+        {
             return Decision::Refuse(Refusal::NotAllowed);
         }
         let cookie = self.node.cookie_for(&peer);
@@ -171,6 +186,7 @@ impl Gatekeeper for Gate {
                     attempt,
                     cancel,
                     old: None,
+                    given: None,
                 };
                 Decision::Accept {
                     admission,
@@ -185,6 +201,7 @@ impl Gatekeeper for Gate {
                     attempt,
                     cancel,
                     old: Some(old),
+                    given: None,
                 };
                 Decision::Alive { admission, cookie }
             }
@@ -193,8 +210,41 @@ impl Gatekeeper for Gate {
         }
     }
 
-    fn name(&self, _: &str, _: Flags, _: Option<SocketAddr>) -> Naming<Admission> {
-        Naming::Refuse(Refusal::NotAllowed)
+    fn name(&self, host: &str, _: Flags, _: Option<SocketAddr>) -> Naming<Admission> {
+        let inner = &self.node.0;
+        let given = inner
+            .names
+            .give(host)
+            .filter(|given| inner.allowed.includes(&given.name));
+        let Some(given) = given else {
+            return Naming::Refuse(Refusal::NotAllowed);
+        };
+        let Ok(peer) = Atom::new(given.name.as_str()) else {
+            return Naming::Refuse(Refusal::NotAllowed);
+        };
+        let (name, creation) = (given.name.clone(), given.creation);
+        match inner.connections.incoming(&inner.name, &name, &peer) {
+            Incoming::Accept { attempt, cancel, .. } => {
+                let cookie = self.node.cookie_for(&peer);
+                let node = self.node.clone();
+                let admission = Admission {
+                    node,
+                    peer,
+                    attempt,
+                    cancel,
+                    old: None,
+                    given: Some(given),
+                };
+                Naming::Name {
+                    admission,
+                    name,
+                    creation,
+                    cookie,
+                }
+            }
+            // It is in use: a node that goes by that name without having it from us.
+            _ => Naming::Refuse(Refusal::NotAllowed),
+        }
     }
 
     async fn verified(&self, admission: &Admission) -> bool {
@@ -212,8 +262,14 @@ impl Gatekeeper for Gate {
         admission.cancel.notified().await;
     }
 
-    fn established(&self, admission: Admission, link: Link) {
-        up(&self.node, &admission.peer, admission.attempt, link);
+    fn established(&self, mut admission: Admission, link: Link) {
+        up(
+            &self.node,
+            &admission.peer,
+            admission.attempt,
+            link,
+            admission.given.take(),
+        );
     }
 
     fn failed(&self, admission: Admission, error: SetupError) {
@@ -224,10 +280,10 @@ impl Gatekeeper for Gate {
     }
 }
 
-/// The handshake is done: the connection goes on the table, and its task starts.
-fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link) {
+/// The handshake is done: the connection goes on the table, and its task starts. A name that was given comes back when it ends.
+pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given: Option<GivenName>) {
     let established = link.established().clone();
-    let (outbound, driver) = link.open(node.0.link);
+    let (outbound, driver) = link.open(node.link_options());
     let Some(connection) = node
         .0
         .connections
@@ -259,6 +315,22 @@ fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link) {
             }
         }
         node.connection_down(&connection, reason);
+        drop(given);
+    });
+}
+
+/// Stops the node when its connection to `peer` ends, which gave it its name: the name is then another's.
+pub(super) fn stop_without(node: &Node, peer: &Atom) {
+    let Some(connection) = node.0.connections.up(peer) else {
+        return;
+    };
+    let node = node.clone();
+    node.0.runtime.clone().spawn(async move {
+        Connections::gone(&connection).await;
+        if !*node.0.stopping.borrow() {
+            warn!(peer = %connection.name(), node = %node.name(), "the node that gave this one its name is gone: stopping");
+            node.shutdown().await;
+        }
     });
 }
 

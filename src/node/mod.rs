@@ -21,16 +21,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `builder`, `cookie`, `host` | what a node is started with, and the start |
+//! | `builder`, `cookie`, `host`, `registration` | what a node is started with, and the start |
 //! | `process`, `message`, `destination`, `exit`, `task` | a process's own view |
 //! | `cell`, `mailbox`, `links`, `alias`, `signal` | what the node holds of a process, and what signals do to it |
 //! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
 //! | `table` | processes by pid and by name |
-//! | `connections` | at most one connection to each peer |
+//! | `connections`, `allowed`, `naming` | at most one connection to each peer, who may have one, names for those without |
 //! | `link` | making and accepting connections |
 //! | `events` | `nodeup` and `nodedown` |
 
 mod alias;
+mod allowed;
 mod builder;
 mod cell;
 mod connections;
@@ -45,7 +46,9 @@ mod links;
 mod mailbox;
 mod message;
 mod modules;
+mod naming;
 mod process;
+mod registration;
 mod signal;
 mod spawn;
 mod table;
@@ -70,19 +73,22 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::dist::control::{self, Control, Target};
-use crate::dist::{Cookie, Flags, NodeName};
+use crate::dist::{Cookie, Flags, NodeName, Ticks};
 use crate::epmd::Resolver;
 use crate::etf::RawTerm;
 use crate::net::{self, LinkOptions};
 use crate::otp;
 use crate::term::{Atom, Pid, Reference};
+use allowed::Allowed;
 use cell::Cell;
 use connections::{Connection, Connections, Wanted};
 use modules::{Function, Modules};
+use naming::Names;
 use signal::{Outbox, Parcel, Receiver};
 use table::{Number, Table};
 
@@ -99,7 +105,10 @@ struct Inner {
     /// Cookies for particular peers.
     cookies: Mutex<HashMap<Atom, Cookie>>,
     flags: Flags,
-    link: LinkOptions,
+    allowed: Allowed,
+    /// Names for nodes that have none.
+    names: Names,
+    link: Mutex<LinkOptions>,
     resolver: Arc<dyn Resolver>,
     /// The port that the node listens on; `None` when it does not.
     port: Option<u16>,
@@ -121,6 +130,15 @@ impl Node {
     /// Starts describing a node with a short name, as `erl -sname`.
     pub fn short(name: impl Into<String>) -> Builder {
         Builder::short(name.into())
+    }
+
+    /// Starts describing a node that gets its name from `peer`, `NAME@HOST`, as `erl -sname undefined` gets one from the node that it
+    /// connects to first.
+    ///
+    /// Such a node is hidden and does not listen. It stops when its connection to `peer` ends, since the name is then
+    /// another's.
+    pub fn named_by(peer: impl Into<String>) -> Builder {
+        Builder::named_by(peer.into())
     }
 
     /// Starts describing a node with a long name, as `erl -name`.
@@ -336,6 +354,46 @@ impl Node {
         self.route_to(node).await.map(drop)
     }
 
+    /// Connects to a node as a hidden one, as `net_kernel:hidden_connect_node/1`, unless it is connected.
+    ///
+    /// # Errors
+    /// When there is no connection in the end, with the reason.
+    pub async fn connect_hidden(&self, node: &Atom) -> Result<(), ConnectError> {
+        self.route(node, self.0.flags - Flags::PUBLISHED).await.map(drop)
+    }
+
+    /// Lets only these nodes connect, and be connected to, besides those named in earlier calls, as `net_kernel:allow/1`. Each is
+    /// `NAME@HOST`, a host, or `NAME@`. Connections that are up stay.
+    pub fn allow(&self, nodes: impl IntoIterator<Item = String>) {
+        self.0.allowed.add(nodes);
+    }
+
+    /// The time of silence after which a peer counts as down, as `net_kernel:get_net_ticktime/0`.
+    #[must_use]
+    pub fn net_ticktime(&self) -> Duration {
+        self.link_options().ticks.time()
+    }
+
+    /// Sets the tick time, as `net_kernel:set_net_ticktime/2`. For `transition`, in which the other nodes are to be told too, the node
+    /// ticks as the shorter time wants and waits for peers as the longer one does.
+    pub fn set_net_ticktime(&self, time: Duration, transition: Duration) {
+        let ticks = {
+            let mut options = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
+            options.ticks = Ticks::new(time, options.ticks.intensity());
+            options.ticks
+        };
+        for connection in self.0.connections.all(NodeType::All) {
+            connection.outbound.set_ticks(ticks, transition);
+        }
+    }
+
+    /// Whether the connection to `node` is busy, so that who sends waits, and what becomes of that: `busy_dist_port` of
+    /// `erlang:system_monitor/2`. Ends with the connection; `None` when there is none.
+    #[must_use]
+    pub fn watch_busy(&self, node: &Atom) -> Option<watch::Receiver<bool>> {
+        Some(self.0.connections.up(node)?.outbound.watch_busy())
+    }
+
     /// Asks a node whether it answers, connecting first if need be, as `net_adm:ping/1`.
     ///
     /// # Errors
@@ -409,8 +467,17 @@ impl Node {
         cell.has_alias(alias).then_some(cell)
     }
 
+    fn link_options(&self) -> LinkOptions {
+        *self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The connection to `node`, made if need be; `None` for this node.
     async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
+        self.route(node, self.0.flags).await
+    }
+
+    /// As [`route_to`](Self::route_to), with these flags for a connection that is made.
+    async fn route(&self, node: &Atom, flags: Flags) -> Result<Option<Arc<Connection>>, ConnectError> {
         if *node == self.0.atom {
             return Ok(None);
         }
@@ -424,7 +491,7 @@ impl Node {
                 Wanted::Stopped => return Err(ConnectError::Stopped),
                 Wanted::Wait(waiter) => return waiter.outcome().await.map(Some),
                 Wanted::Dial(attempt, cancel, waiter) => {
-                    link::dial(self, node, attempt, cancel);
+                    link::dial(self, node, flags, attempt, cancel);
                     return waiter.outcome().await.map(Some);
                 }
             }

@@ -512,3 +512,64 @@ async fn a_spawn_that_is_given_up_leaves_nothing_running() {
         "{reason}"
     );
 }
+
+#[tokio::test]
+async fn a_node_without_a_name_gets_one_and_ends_with_who_gave_it() {
+    let b = Node::builder("b@localhost")
+        .cookie(Cookie::new("c").unwrap())
+        .resolver(Hosts::new());
+    let b = b.start().await.unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], b.port().unwrap()));
+    let hosts = Hosts::new().node("b".parse().unwrap(), "localhost", address);
+    let named = || {
+        Node::named_by("b@localhost")
+            .cookie(Cookie::new("c").unwrap())
+            .resolver(hosts.clone())
+            .start()
+    };
+    let first = named().await.unwrap();
+    assert_eq!(b.nodes(NodeType::Hidden), [first.name().clone()]);
+    let here = first.process();
+    let mut there = b.process();
+    here.send(there.pid(), term!({hello, (here.pid().clone())}))
+        .await
+        .unwrap();
+    assert_eq!(term(&mut there).await, term!({hello, (here.pid().clone())}));
+    b.ping(first.name()).await.unwrap();
+    first.shutdown().await;
+    // The name is given again, to another incarnation.
+    let mut events = b.monitor_nodes(NodeType::All);
+    let again = loop {
+        let again = named().await.unwrap();
+        if again.name() == first.name() {
+            break again;
+        }
+        events.next().await;
+        again.shutdown().await;
+    };
+    assert_ne!(again.creation(), first.creation());
+    let mut process = again.process();
+    b.disconnect(again.name());
+    assert!(process.recv().await.is_none(), "it has stopped");
+}
+
+#[tokio::test]
+async fn only_those_allowed_may_connect() {
+    let [a, b] = pair(["c", "c"]).await;
+    b.allow(["alice@localhost".to_owned()]);
+    let refused = a.ping(b.name()).await.unwrap_err().to_string();
+    assert!(refused.contains("does not allow us"), "{refused}");
+    let ours = b.ping(a.name()).await.unwrap_err().to_string();
+    assert!(ours.contains("not on this node's list"), "{ours}");
+    b.allow(["localhost".to_owned()]);
+    a.ping(b.name()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_visible_node_can_connect_as_a_hidden_one() {
+    let [a, b] = pair(["c", "c"]).await;
+    a.connect_hidden(b.name()).await.unwrap();
+    assert_eq!(a.nodes(NodeType::Hidden), [b.name().clone()]);
+    assert_eq!(b.nodes(NodeType::Visible), [] as [Atom; 0]);
+    a.ping(b.name()).await.unwrap();
+}
