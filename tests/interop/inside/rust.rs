@@ -1,0 +1,148 @@
+//! Our own command run by a case on its own host, as a user runs it: `beamnode node` with its lines and its log kept, and
+//! commands that end.
+
+use std::{
+    fs,
+    panic::Location,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    time::timeout,
+};
+
+use super::{LIMIT, Output};
+
+/// Where cargo put `beamnode`.
+const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
+
+/// Every node that this case has started, for the report of a case that fails.
+static STARTED: Mutex<Vec<(String, Arc<Printed>, Arc<Printed>)>> = Mutex::new(Vec::new());
+
+/// A running `beamnode node`. It is killed when dropped.
+pub(crate) struct RustNode {
+    process: tokio::sync::Mutex<Child>,
+    pid: u32,
+    output: Arc<Printed>,
+    log: Arc<Printed>,
+}
+
+/// Lines, as they come.
+#[derive(Default)]
+pub(crate) struct Printed {
+    text: Mutex<String>,
+    grown: watch::Sender<()>,
+}
+
+impl RustNode {
+    pub(super) fn spawn(arguments: &[String]) -> Self {
+        let mut command = Command::new(BEAMNODE);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.kill_on_drop(true).spawn().expect("beamnode starts");
+        let (output, log) = (Arc::new(Printed::default()), Arc::new(Printed::default()));
+        let stdout = process.stdout.take().expect("a pipe");
+        let stderr = process.stderr.take().expect("a pipe");
+        tokio::spawn(read(stdout, Arc::clone(&output)));
+        tokio::spawn(read(stderr, Arc::clone(&log)));
+        let started = (arguments.join(" "), Arc::clone(&output), Arc::clone(&log));
+        STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+        let pid = process.id().expect("a process that was just started");
+        Self { process: process.into(), pid, output, log }
+    }
+
+    /// Its standard output: node events.
+    pub(super) fn output(&self) -> &Printed {
+        &self.output
+    }
+
+    /// Its standard error.
+    pub(super) fn log(&self) -> &Printed {
+        &self.log
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) async fn has_ended(&self) -> bool {
+        !matches!(self.process.lock().await.try_wait(), Ok(None))
+    }
+
+    /// The kill(2) of the host's own shell: `KILL`, `STOP`, `CONT`, `TERM`.
+    pub(super) async fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.pid);
+        let status = Command::new("sh").args(["-c", &kill]).stdin(Stdio::null()).status().await;
+        assert!(status.is_ok_and(|status| status.success()), "{kill}");
+    }
+
+    pub(super) async fn await_exit(&self) {
+        let mut process = self.process.lock().await;
+        assert!(timeout(LIMIT, process.wait()).await.is_ok(), "beamnode does not end");
+    }
+
+    pub(super) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+}
+
+impl Printed {
+    pub(crate) fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until `text` was printed so many times, and gives all that was printed.
+    #[track_caller]
+    pub(crate) fn wait(&self, text: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
+        let caller = Location::caller();
+        let text = text.to_owned();
+        async move {
+            let mut grown = self.grown.subscribe();
+            let there = async {
+                while self.text().matches(&text).count() < times {
+                    grown.changed().await.ok();
+                }
+            };
+            if timeout(limit, there).await.is_err() {
+                panic!("{caller}: {text:?} was not printed {times} times in {limit:?}");
+            }
+            self.text()
+        }
+    }
+}
+
+/// Runs `beamnode` to its end.
+pub(super) async fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(BEAMNODE);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(LIMIT, command.output()).await;
+    let output = output.unwrap_or_else(|_| panic!("beamnode {} does not end", arguments.join(" ")));
+    let output = output.expect("beamnode starts");
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Prints all that this case's Rust nodes have printed.
+pub(super) fn print_logs() {
+    for (arguments, output, log) in STARTED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        eprintln!("--- output of beamnode {arguments}\n{}--- its log\n{}", output.text(), log.text());
+    }
+}
+
+async fn read(output: impl AsyncRead + Unpin, printed: Arc<Printed>) {
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut text = printed.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(&line);
+        text.push('\n');
+        drop(text);
+        printed.grown.send_replace(());
+    }
+}

@@ -1,0 +1,223 @@
+//! The node that a case judges. Ours is a `beamnode node`, as a user starts it; a BEAM node in the same part, with `echo`
+//! registered and its node events printed as ours prints them, shows that the judge is right.
+
+use std::{panic::Location, time::Duration};
+
+use super::{
+    Beam, Bed, COOKIE, LIMIT, epmd,
+    rust::RustNode,
+};
+use crate::wire::SubjectKind;
+
+pub(crate) struct SubjectBuilder {
+    bed: Bed,
+    alive: String,
+    hidden: bool,
+    long_names: bool,
+    cookie: String,
+    ticktime: Option<u32>,
+}
+
+impl SubjectBuilder {
+    pub(super) fn new(bed: Bed, alive: &str) -> Self {
+        let (alive, cookie) = (alive.to_owned(), COOKIE.to_owned());
+        Self { bed, alive, hidden: false, long_names: false, cookie, ticktime: None }
+    }
+
+    pub(crate) fn alive(mut self, alive: &str) -> Self {
+        self.alive = alive.to_owned();
+        self
+    }
+
+    pub(crate) fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    pub(crate) fn long_names(mut self) -> Self {
+        self.long_names = true;
+        self
+    }
+
+    pub(crate) fn cookie(mut self, cookie: &str) -> Self {
+        self.cookie = cookie.to_owned();
+        self
+    }
+
+    /// Seconds of `net_ticktime`.
+    pub(crate) fn ticktime(mut self, seconds: u32) -> Self {
+        self.ticktime = Some(seconds);
+        self
+    }
+
+    /// Starts the node and waits until it is registered at its EPMD.
+    pub(crate) async fn start(self) -> Subject {
+        match self.bed.context.subject {
+            SubjectKind::Beam => self.start_beam().await,
+            SubjectKind::Rust => self.start_rust().await,
+        }
+    }
+
+    async fn start_beam(self) -> Subject {
+        let mut erl = self.bed.erl(&self.alive, self.bed.subject_host()).cookie(&self.cookie);
+        if self.hidden {
+            erl = erl.hidden();
+        }
+        if self.long_names {
+            erl = erl.long_names();
+        }
+        if let Some(seconds) = self.ticktime {
+            erl = erl.ticktime(seconds);
+        }
+        let beam = erl.start().await;
+        beam.eval("{bed:echo(), bed:events()}").await;
+        Subject { node: beam.node().to_owned(), bed: self.bed, program: Program::Beam(beam) }
+    }
+
+    async fn start_rust(self) -> Subject {
+        let one_host = self.bed.context.one_host.as_deref();
+        let name = match (one_host, self.long_names) {
+            (None, false) => self.alive.clone(),
+            (None, true) => format!("{}@rust.bed.test", self.alive),
+            (Some(_), true) => format!("{}@127.0.0.1", self.alive),
+            (Some(host), false) => format!("{}@{host}", self.alive),
+        };
+        let mut arguments = vec!["node".to_owned()];
+        arguments.extend([if self.long_names { "--name" } else { "--sname" }.to_owned(), name.clone()]);
+        arguments.extend(["--cookie".to_owned(), self.cookie]);
+        if self.hidden {
+            arguments.push("--hidden".to_owned());
+        }
+        if let Some(seconds) = self.ticktime {
+            arguments.extend(["--net-ticktime".to_owned(), seconds.to_string()]);
+        }
+        let rust = RustNode::spawn(&arguments);
+        let node = if name.contains('@') { name } else { format!("{name}@rust") };
+        let registered = epmd::await_port("localhost", &self.alive).await.is_some();
+        assert!(registered, "{node} does not register at its EPMD");
+        Subject { node, bed: self.bed, program: Program::Rust(rust) }
+    }
+}
+
+pub(crate) struct Subject {
+    bed: Bed,
+    node: String,
+    program: Program,
+}
+
+enum Program {
+    Rust(RustNode),
+    Beam(Beam),
+}
+
+impl Subject {
+    /// `ALIVE@HOST`.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(crate) fn is_rust(&self) -> bool {
+        matches!(self.program, Program::Rust(_))
+    }
+
+    /// Where it listens, as `host` and port.
+    pub(crate) async fn address(&self) -> (String, u16) {
+        let (alive, host) = self.node.split_once('@').expect("a node's name");
+        let port = epmd::port(host, alive).await.expect("the subject is registered");
+        (host.to_owned(), port)
+    }
+
+    /// Waits until the subject has printed this node event for the so manieth time, and gives the last of them whole:
+    /// `nodeup NODE`, `nodedown NODE REASON`.
+    #[track_caller]
+    pub(crate) fn await_event(&self, event: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
+        let caller = Location::caller();
+        let event = event.to_owned();
+        async move {
+            let printed = match &self.program {
+                Program::Rust(rust) => rust.output().wait(&event, times, limit).await,
+                Program::Beam(beam) => beam.await_log(&event, times, limit).await,
+            };
+            let line = printed.lines().rfind(|line| line.starts_with(&event));
+            line.unwrap_or_else(|| panic!("{caller}: {event:?} stands within a line")).to_owned()
+        }
+    }
+
+    /// The node events printed so far about one node.
+    pub(crate) async fn events_about(&self, node: &str) -> Vec<String> {
+        let printed = match &self.program {
+            Program::Rust(rust) => rust.output().text(),
+            Program::Beam(beam) => beam.log().await,
+        };
+        let about = |line: &&str| {
+            let mut words = line.split(' ');
+            matches!(words.next(), Some("nodeup" | "nodedown")) && words.next() == Some(node)
+        };
+        printed.lines().filter(about).map(str::to_owned).collect()
+    }
+
+    /// What it logs. Judged for ours alone: BEAM's log has words of its own.
+    #[track_caller]
+    pub(crate) fn await_log(&self, text: &str) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        let text = text.to_owned();
+        async move {
+            if let Program::Rust(rust) = &self.program {
+                rust.log().wait(&text, 1, LIMIT).await;
+            }
+            let _ = caller;
+        }
+    }
+
+    /// What of its own making connects from the subject's side: `pong` or `pang`.
+    pub(crate) async fn ping(&self, node: &str) -> String {
+        match &self.program {
+            Program::Rust(_) => todo!("when the library can"),
+            Program::Beam(beam) => beam.eval(format!("net_adm:ping('{node}')")).await.text().to_owned(),
+        }
+    }
+
+    pub(crate) async fn pause(&self) {
+        match &self.program {
+            Program::Rust(rust) => rust.signal("STOP").await,
+            Program::Beam(beam) => beam.pause().await,
+        }
+    }
+
+    pub(crate) async fn resume(&self) {
+        match &self.program {
+            Program::Rust(rust) => rust.signal("CONT").await,
+            Program::Beam(beam) => beam.resume().await,
+        }
+    }
+
+    /// Ends it at once, as `kill -KILL` does.
+    pub(crate) async fn kill(&self) {
+        match &self.program {
+            Program::Rust(rust) => {
+                rust.signal("KILL").await;
+                rust.await_exit().await;
+            }
+            Program::Beam(beam) => beam.kill().await,
+        }
+    }
+
+    /// How many files and sockets it has open.
+    pub(crate) async fn open_files(&self) -> usize {
+        match &self.program {
+            Program::Rust(rust) => rust.open_files(),
+            Program::Beam(beam) => {
+                let list = format!("ls /proc/{}/fd | wc -l", beam.pid());
+                let output = self.bed.run(beam.host(), &["sh", "-c", &list]).await;
+                output.stdout.trim().parse().expect("a count")
+            }
+        }
+    }
+
+    pub(crate) async fn is_running(&self) -> bool {
+        match &self.program {
+            Program::Rust(rust) => !rust.has_ended().await,
+            Program::Beam(beam) => beam.try_eval("alive", "ok".to_owned(), LIMIT).await.is_ok(),
+        }
+    }
+}
