@@ -36,7 +36,7 @@ echo_loop() ->
     end,
     echo_loop().
 
-%% Prints node events one a line, as `beamnode node` does: `nodeup NODE`, `nodedown NODE REASON`.
+%% Prints node events one a line, as `beamnode node` does: `nodeup NODE TYPE`, `nodedown NODE TYPE REASON`.
 events() ->
     Ready = self(),
     Pid = spawn(fun() ->
@@ -48,10 +48,11 @@ events() ->
 
 events_loop() ->
     receive
-        {nodeup, Node, _} ->
-            io:format(user, "nodeup ~ts~n", [Node]);
+        {nodeup, Node, Info} ->
+            io:format(user, "nodeup ~ts ~ts~n", [Node, proplists:get_value(node_type, Info)]);
         {nodedown, Node, Info} ->
-            io:format(user, "nodedown ~ts ~0tp~n", [Node, proplists:get_value(nodedown_reason, Info)])
+            Type = proplists:get_value(node_type, Info),
+            io:format(user, "nodedown ~ts ~ts ~0tp~n", [Node, Type, proplists:get_value(nodedown_reason, Info)])
     end,
     events_loop().
 

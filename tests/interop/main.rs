@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("--inside") => inside::main(),
+        Some(inside::connector::ARGUMENT) => inside::connector::main(&arguments[2..]),
         _ => outside::main(),
     }
 }

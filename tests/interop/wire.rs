@@ -24,11 +24,22 @@ pub(crate) enum Ask {
     /// Start a BEAM node and wait until it takes questions. Answer: `Started`.
     Start(StartBeam),
     /// Evaluate source on a node. Answer: `Value`.
-    Eval { beam: usize, shell: String, language: Language, source: String, limit: Duration },
+    Eval {
+        beam: usize,
+        shell: String,
+        language: Language,
+        source: String,
+        limit: Duration,
+    },
     /// All that the node has printed. Answer: `Text`.
     Log { beam: usize },
     /// Wait until the node has printed `text` at least `times` times. Answer: `Text`, the whole log.
-    AwaitLog { beam: usize, text: String, times: usize, limit: Duration },
+    AwaitLog {
+        beam: usize,
+        text: String,
+        times: usize,
+        limit: Duration,
+    },
     /// Send a signal to exactly the node's own operating system process.
     Signal { beam: usize, signal: Signal },
     /// Wait until the node's process is gone.
@@ -40,7 +51,11 @@ pub(crate) enum Ask {
     /// Stop or continue every process of a host.
     Freeze { host: String, frozen: bool },
     /// Run a command on a host to its end. Answer: `Output`.
-    Run { host: String, command: Vec<String>, limit: Duration },
+    Run {
+        host: String,
+        command: Vec<String>,
+        limit: Duration,
+    },
     /// Keep a recording as `fixtures/NAME`, where this run was asked to (`BED_RECORD`).
     Fixture { name: String, text: String },
     /// A line for the end of the run, where figures are printed.
@@ -50,10 +65,21 @@ pub(crate) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Done,
-    Started { beam: usize, node: String, pid: u32 },
-    Value { text: String, term: String },
+    Started {
+        beam: usize,
+        node: String,
+        pid: u32,
+    },
+    Value {
+        text: String,
+        term: String,
+    },
     Text(String),
-    Output { code: Option<i32>, stdout: String, stderr: String },
+    Output {
+        code: Option<i32>,
+        stdout: String,
+        stderr: String,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -4,7 +4,11 @@ use std::{pin::Pin, time::Duration};
 
 use crate::inside::Bed;
 
+mod down;
+mod echo;
+mod figures;
 mod ping;
+mod services;
 
 /// One thing that must hold, on every release.
 pub(crate) struct Case {
@@ -77,5 +81,39 @@ macro_rules! case {
 pub(crate) fn all() -> Vec<Case> {
     vec![
         case!(ping::visible).both(),
+        case!(ping::hidden).both(),
+        case!(ping::from_hidden),
+        case!(ping::long_names),
+        case!(ping::long_to_short),
+        case!(ping::elixir),
+        case!(ping::by_subject).both(),
+        case!(ping::by_hidden_subject),
+        case!(ping::both_at_once),
+        case!(ping::three_nodes),
+        case!(echo::every_type).both(),
+        case!(echo::every_type_by_subject),
+        case!(echo::large),
+        case!(echo::in_order),
+        case!(down::subject_killed).both(),
+        case!(down::subject_killed_by_subject),
+        case!(down::peer_killed).both(),
+        case!(down::peer_killed_by_subject),
+        case!(down::subject_paused),
+        case!(down::subject_paused_by_subject),
+        case!(down::peer_paused),
+        case!(down::peer_paused_by_subject),
+        case!(down::silence_is_no_end),
+        case!(down::silence_is_no_end_for_hidden),
+        case!(down::network_cut).needs_hosts(),
+        case!(down::network_cut_one_way).needs_hosts(),
+        case!(down::disconnect_by_peer),
+        case!(down::disconnect_by_subject),
+        case!(services::global_sync),
+        case!(services::global_lock_and_names),
+        case!(services::call_to_nobody),
+        case!(services::monitor_of_nobody),
+        case!(services::monitor_of_killed),
+        case!(services::unasked_traffic),
+        case!(figures::round_trips).alone(),
     ]
 }

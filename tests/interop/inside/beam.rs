@@ -57,7 +57,9 @@ impl BeamBuilder {
 
     /// More for the command line of `erl`.
     pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
-        self.start.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self.start
+            .arguments
+            .extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
@@ -69,9 +71,14 @@ impl BeamBuilder {
     /// Starts the node and waits until it is up.
     pub(crate) async fn start(self) -> Beam {
         match self.bed.outside.ask(Ask::Start(self.start.clone())).await {
-            Ok(Answer::Started { beam, node, pid }) => {
-                Beam { bed: self.bed, beam, node, pid, host: self.start.host, language: self.start.kind }
-            }
+            Ok(Answer::Started { beam, node, pid }) => Beam {
+                bed: self.bed,
+                beam,
+                node,
+                pid,
+                host: self.start.host,
+                language: self.start.kind,
+            },
             other => panic!("{other:?}"),
         }
     }
@@ -130,9 +137,25 @@ impl Beam {
     }
 
     /// The value of an expression, or how it failed.
-    pub(crate) async fn try_eval(&self, shell: &str, source: String, limit: Duration) -> Result<Value, String> {
+    pub(crate) async fn try_eval(
+        &self,
+        shell: &str,
+        source: String,
+        limit: Duration,
+    ) -> Result<Value, String> {
         let (beam, shell, language) = (self.beam, shell.to_owned(), self.language);
-        match self.bed.outside.ask(Ask::Eval { beam, shell, language, source, limit }).await? {
+        match self
+            .bed
+            .outside
+            .ask(Ask::Eval {
+                beam,
+                shell,
+                language,
+                source,
+                limit,
+            })
+            .await?
+        {
             Answer::Value { text, term } => {
                 let term = BASE64_STANDARD.decode(term).map_err(|error| error.to_string())?;
                 Ok(Value { text, term })
@@ -151,9 +174,19 @@ impl Beam {
 
     /// Waits until the node has printed `text` so many times, and gives all that it has printed.
     #[track_caller]
-    pub(crate) fn await_log(&self, text: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
+    pub(crate) fn await_log(
+        &self,
+        text: &str,
+        times: usize,
+        limit: Duration,
+    ) -> impl Future<Output = String> {
         let caller = Location::caller();
-        let ask = Ask::AwaitLog { beam: self.beam, text: text.to_owned(), times, limit };
+        let ask = Ask::AwaitLog {
+            beam: self.beam,
+            text: text.to_owned(),
+            times,
+            limit,
+        };
         async move {
             match self.bed.outside.ask(ask).await {
                 Ok(Answer::Text(log)) => log,
@@ -174,11 +207,23 @@ impl Beam {
     /// Ends the node's process at once, and waits until it is gone.
     pub(crate) async fn kill(&self) {
         self.signal(Signal::Kill).await;
-        self.bed.outside.done(Ask::AwaitExit { beam: self.beam, limit: LIMIT }).await;
+        self.bed
+            .outside
+            .done(Ask::AwaitExit {
+                beam: self.beam,
+                limit: LIMIT,
+            })
+            .await;
     }
 
     async fn signal(&self, signal: Signal) {
-        self.bed.outside.done(Ask::Signal { beam: self.beam, signal }).await;
+        self.bed
+            .outside
+            .done(Ask::Signal {
+                beam: self.beam,
+                signal,
+            })
+            .await;
     }
 }
 

@@ -34,7 +34,10 @@ pub(crate) async fn await_port(host: &str, alive: &str) -> Option<u16> {
 }
 
 async fn ask(host: &str, request: &[u8]) -> Option<Vec<u8>> {
-    let epmd = std::env::var("ERL_EPMD_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(4369);
+    let epmd = std::env::var("ERL_EPMD_PORT")
+        .ok()
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(4369);
     let mut stream = TcpStream::connect((host, epmd)).await.ok()?;
     let length = u16::try_from(request.len()).ok()?;
     let mut packet = length.to_be_bytes().to_vec();

@@ -3,21 +3,18 @@
 //! case is a list of what must hold.
 
 mod beam;
-mod epmd;
+pub(crate) mod connector;
+pub(crate) mod epmd;
 mod outside;
 mod rust;
 mod subject;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
+use self::{beam::BeamBuilder, outside::Outside, subject::SubjectBuilder};
 pub(crate) use self::{
     beam::{Beam, Value},
     subject::Subject,
-};
-use self::{
-    beam::BeamBuilder,
-    outside::Outside,
-    subject::SubjectBuilder,
 };
 use crate::{
     cases,
@@ -40,7 +37,11 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("there is no case {}", context.case);
         return ExitCode::FAILURE;
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("no runtime: {error}");
@@ -50,7 +51,11 @@ pub(crate) fn main() -> ExitCode {
     let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             let outside = Outside::connect(rust::print_logs);
-            (case.run)(Bed { outside, context: Arc::new(context) }).await;
+            (case.run)(Bed {
+                outside,
+                context: Arc::new(context),
+            })
+            .await;
         });
     }));
     if played.is_err() {
@@ -105,7 +110,12 @@ impl Bed {
 
     /// From now on no packet of `from` reaches `to`; those of `to` reach `from`.
     pub(crate) async fn cut_one_way(&self, from: &str, to: &str) {
-        self.outside.done(Ask::Cut { from: from.into(), to: to.into() }).await;
+        self.outside
+            .done(Ask::Cut {
+                from: from.into(),
+                to: to.into(),
+            })
+            .await;
     }
 
     pub(crate) async fn heal(&self) {
@@ -114,17 +124,35 @@ impl Bed {
 
     /// Stops every process of a host, until it is thawed.
     pub(crate) async fn freeze(&self, host: &str) {
-        self.outside.done(Ask::Freeze { host: host.into(), frozen: true }).await;
+        self.outside
+            .done(Ask::Freeze {
+                host: host.into(),
+                frozen: true,
+            })
+            .await;
     }
 
     pub(crate) async fn thaw(&self, host: &str) {
-        self.outside.done(Ask::Freeze { host: host.into(), frozen: false }).await;
+        self.outside
+            .done(Ask::Freeze {
+                host: host.into(),
+                frozen: false,
+            })
+            .await;
     }
 
     /// Runs a command on a host to its end, which it reaches within [`LIMIT`].
     pub(crate) async fn run(&self, host: &str, command: &[&str]) -> Output {
         let command = command.iter().map(|&part| part.to_owned()).collect();
-        match self.outside.ask(Ask::Run { host: host.into(), command, limit: LIMIT }).await {
+        match self
+            .outside
+            .ask(Ask::Run {
+                host: host.into(),
+                command,
+                limit: LIMIT,
+            })
+            .await
+        {
             Ok(Answer::Output { code, stdout, stderr }) => Output { code, stdout, stderr },
             other => panic!("{other:?}"),
         }
@@ -137,7 +165,12 @@ impl Bed {
 
     /// Keeps a recording as `fixtures/NAME` in a run with `BED_RECORD` set.
     pub(crate) async fn fixture(&self, name: &str, text: &str) {
-        self.outside.done(Ask::Fixture { name: name.into(), text: text.into() }).await;
+        self.outside
+            .done(Ask::Fixture {
+                name: name.into(),
+                text: text.into(),
+            })
+            .await;
     }
 
     /// A figure to print at the end of the run.

@@ -32,12 +32,18 @@ impl Outside {
     /// `last_words` are said and the program ends.
     pub(super) fn connect(last_words: fn()) -> Self {
         let shared = Arc::new(Shared::default());
-        let outside = Self { shared: Arc::clone(&shared) };
+        let outside = Self {
+            shared: Arc::clone(&shared),
+        };
         tokio::spawn(async move {
             let mut replies = BufReader::new(tokio::io::stdin()).lines();
             while let Ok(Some(line)) = replies.next_line().await {
                 let reply: Reply = serde_json::from_str(&line).expect("the outside half speaks our language");
-                let asked = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&reply.id);
+                let asked = shared
+                    .waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&reply.id);
                 if let Some(asked) = asked {
                     asked.send(reply.answer).ok();
                 }
@@ -51,12 +57,21 @@ impl Outside {
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, String> {
         let id = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, receiver) = oneshot::channel();
-        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        self.shared
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, sender);
         let mut line = serde_json::to_string(&Question { id, ask }).map_err(|error| error.to_string())?;
         line.push('\n');
         // One write a line: lines of several tasks do not mix.
-        std::io::stdout().lock().write_all(line.as_bytes()).map_err(|error| error.to_string())?;
-        receiver.await.map_err(|_| "the outside half has gone".to_owned())?
+        std::io::stdout()
+            .lock()
+            .write_all(line.as_bytes())
+            .map_err(|error| error.to_string())?;
+        receiver
+            .await
+            .map_err(|_| "the outside half has gone".to_owned())?
     }
 
     /// Asks for something that has no answer but that it was done.

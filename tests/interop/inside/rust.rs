@@ -1,17 +1,18 @@
-//! Our own command run by a case on its own host, as a user runs it: `beamnode node` with its lines and its log kept, and
+//! Our own programs run by a case on its own host: a node that stays up, with its lines and its log kept, and `beamnode`
 //! commands that end.
 
 use std::{
     fs,
     panic::Location,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
+    process::{Child, ChildStdin, Command},
     sync::watch,
     time::timeout,
 };
@@ -19,14 +20,16 @@ use tokio::{
 use super::{LIMIT, Output};
 
 /// Where cargo put `beamnode`.
-const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
+pub(super) const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
 
 /// Every node that this case has started, for the report of a case that fails.
 static STARTED: Mutex<Vec<(String, Arc<Printed>, Arc<Printed>)>> = Mutex::new(Vec::new());
 
-/// A running `beamnode node`. It is killed when dropped.
-pub(crate) struct RustNode {
+/// A running program that is a node. It is killed when dropped.
+pub(super) struct RustNode {
     process: tokio::sync::Mutex<Child>,
+    /// Where it takes commands, with the count of those it was given.
+    stdin: tokio::sync::Mutex<(ChildStdin, usize)>,
     pid: u32,
     output: Arc<Printed>,
     log: Arc<Printed>,
@@ -34,25 +37,53 @@ pub(crate) struct RustNode {
 
 /// Lines, as they come.
 #[derive(Default)]
-pub(crate) struct Printed {
+pub(super) struct Printed {
     text: Mutex<String>,
     grown: watch::Sender<()>,
 }
 
 impl RustNode {
-    pub(super) fn spawn(arguments: &[String]) -> Self {
-        let mut command = Command::new(BEAMNODE);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.kill_on_drop(true).spawn().expect("beamnode starts");
+    pub(super) fn spawn(program: &Path, arguments: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.kill_on_drop(true).spawn().expect("the program starts");
         let (output, log) = (Arc::new(Printed::default()), Arc::new(Printed::default()));
         let stdout = process.stdout.take().expect("a pipe");
         let stderr = process.stderr.take().expect("a pipe");
+        let stdin = process.stdin.take().expect("a pipe");
         tokio::spawn(read(stdout, Arc::clone(&output)));
         tokio::spawn(read(stderr, Arc::clone(&log)));
         let started = (arguments.join(" "), Arc::clone(&output), Arc::clone(&log));
-        STARTED.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+        STARTED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(started);
         let pid = process.id().expect("a process that was just started");
-        Self { process: process.into(), pid, output, log }
+        Self {
+            process: process.into(),
+            stdin: (stdin, 0).into(),
+            pid,
+            output,
+            log,
+        }
+    }
+
+    /// Gives it a command that it answers with a line `answer …`: the rest of that line.
+    pub(super) async fn command(&self, command: &str) -> String {
+        let mut stdin = self.stdin.lock().await;
+        stdin
+            .0
+            .write_all(format!("{command}\n").as_bytes())
+            .await
+            .expect("it takes commands");
+        stdin.1 += 1;
+        let answered = self.output.wait("answer ", stdin.1, LIMIT).await;
+        let answers = answered.lines().filter_map(|line| line.strip_prefix("answer "));
+        answers.last().expect("an answer").to_owned()
     }
 
     /// Its standard output: node events.
@@ -76,13 +107,20 @@ impl RustNode {
     /// The kill(2) of the host's own shell: `KILL`, `STOP`, `CONT`, `TERM`.
     pub(super) async fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.pid);
-        let status = Command::new("sh").args(["-c", &kill]).stdin(Stdio::null()).status().await;
+        let status = Command::new("sh")
+            .args(["-c", &kill])
+            .stdin(Stdio::null())
+            .status()
+            .await;
         assert!(status.is_ok_and(|status| status.success()), "{kill}");
     }
 
     pub(super) async fn await_exit(&self) {
         let mut process = self.process.lock().await;
-        assert!(timeout(LIMIT, process.wait()).await.is_ok(), "beamnode does not end");
+        assert!(
+            timeout(LIMIT, process.wait()).await.is_ok(),
+            "beamnode does not end"
+        );
     }
 
     pub(super) fn open_files(&self) -> usize {
@@ -91,13 +129,13 @@ impl RustNode {
 }
 
 impl Printed {
-    pub(crate) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until `text` was printed so many times, and gives all that was printed.
     #[track_caller]
-    pub(crate) fn wait(&self, text: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
+    pub(super) fn wait(&self, text: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
         let caller = Location::caller();
         let text = text.to_owned();
         async move {
@@ -112,6 +150,17 @@ impl Printed {
             }
             self.text()
         }
+    }
+
+    /// Waits until a line of this kind was printed; whether it was.
+    pub(super) async fn wait_line(&self, wanted: impl Fn(&str) -> bool, limit: Duration) -> bool {
+        let mut grown = self.grown.subscribe();
+        let there = async {
+            while !self.text().lines().any(&wanted) {
+                grown.changed().await.ok();
+            }
+        };
+        timeout(limit, there).await.is_ok()
     }
 }
 
@@ -132,7 +181,11 @@ pub(super) async fn run(arguments: &[&str]) -> Output {
 /// Prints all that this case's Rust nodes have printed.
 pub(super) fn print_logs() {
     for (arguments, output, log) in STARTED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        eprintln!("--- output of beamnode {arguments}\n{}--- its log\n{}", output.text(), log.text());
+        eprintln!(
+            "--- output of beamnode {arguments}\n{}--- its log\n{}",
+            output.text(),
+            log.text()
+        );
     }
 }
 

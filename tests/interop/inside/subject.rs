@@ -1,11 +1,12 @@
-//! The node that a case judges. Ours is a `beamnode node`, as a user starts it; a BEAM node in the same part, with `echo`
-//! registered and its node events printed as ours prints them, shows that the judge is right.
+//! The node that a case judges. Ours is a `beamnode node`, as a user starts it, or where it is to connect by itself, a
+//! [`connector`] on the library; a BEAM node in the same part, with `echo` registered and its node events printed as ours
+//! prints them, shows that the judge is right.
 
-use std::{panic::Location, time::Duration};
+use std::{panic::Location, path::Path, time::Duration};
 
 use super::{
-    Beam, Bed, COOKIE, LIMIT, epmd,
-    rust::RustNode,
+    Beam, Bed, COOKIE, LIMIT, connector, epmd,
+    rust::{self, RustNode},
 };
 use crate::wire::SubjectKind;
 
@@ -16,12 +17,21 @@ pub(crate) struct SubjectBuilder {
     long_names: bool,
     cookie: String,
     ticktime: Option<u32>,
+    connecting: bool,
 }
 
 impl SubjectBuilder {
     pub(super) fn new(bed: Bed, alive: &str) -> Self {
         let (alive, cookie) = (alive.to_owned(), COOKIE.to_owned());
-        Self { bed, alive, hidden: false, long_names: false, cookie, ticktime: None }
+        Self {
+            bed,
+            alive,
+            hidden: false,
+            long_names: false,
+            cookie,
+            ticktime: None,
+            connecting: false,
+        }
     }
 
     pub(crate) fn alive(mut self, alive: &str) -> Self {
@@ -50,6 +60,12 @@ impl SubjectBuilder {
         self
     }
 
+    /// It takes the part of the one that connects: [`Subject::ping`] and [`Subject::disconnect`] can be asked of it.
+    pub(crate) fn connecting(mut self) -> Self {
+        self.connecting = true;
+        self
+    }
+
     /// Starts the node and waits until it is registered at its EPMD.
     pub(crate) async fn start(self) -> Subject {
         match self.bed.context.subject {
@@ -59,7 +75,10 @@ impl SubjectBuilder {
     }
 
     async fn start_beam(self) -> Subject {
-        let mut erl = self.bed.erl(&self.alive, self.bed.subject_host()).cookie(&self.cookie);
+        let mut erl = self
+            .bed
+            .erl(&self.alive, self.bed.subject_host())
+            .cookie(&self.cookie);
         if self.hidden {
             erl = erl.hidden();
         }
@@ -71,7 +90,11 @@ impl SubjectBuilder {
         }
         let beam = erl.start().await;
         beam.eval("{bed:echo(), bed:events()}").await;
-        Subject { node: beam.node().to_owned(), bed: self.bed, program: Program::Beam(beam) }
+        Subject {
+            node: beam.node().to_owned(),
+            bed: self.bed,
+            program: Program::Beam(beam),
+        }
     }
 
     async fn start_rust(self) -> Subject {
@@ -82,8 +105,19 @@ impl SubjectBuilder {
             (Some(_), true) => format!("{}@127.0.0.1", self.alive),
             (Some(host), false) => format!("{}@{host}", self.alive),
         };
-        let mut arguments = vec!["node".to_owned()];
-        arguments.extend([if self.long_names { "--name" } else { "--sname" }.to_owned(), name.clone()]);
+        let mut arguments = Vec::new();
+        arguments.push(
+            if self.connecting {
+                connector::ARGUMENT
+            } else {
+                "node"
+            }
+            .to_owned(),
+        );
+        arguments.extend([
+            if self.long_names { "--name" } else { "--sname" }.to_owned(),
+            name.clone(),
+        ]);
         arguments.extend(["--cookie".to_owned(), self.cookie]);
         if self.hidden {
             arguments.push("--hidden".to_owned());
@@ -91,11 +125,24 @@ impl SubjectBuilder {
         if let Some(seconds) = self.ticktime {
             arguments.extend(["--net-ticktime".to_owned(), seconds.to_string()]);
         }
-        let rust = RustNode::spawn(&arguments);
-        let node = if name.contains('@') { name } else { format!("{name}@rust") };
+        let program = if self.connecting {
+            std::env::current_exe().expect("this program has a path")
+        } else {
+            Path::new(rust::BEAMNODE).to_owned()
+        };
+        let rust = RustNode::spawn(&program, &arguments);
+        let node = if name.contains('@') {
+            name
+        } else {
+            format!("{name}@rust")
+        };
         let registered = epmd::await_port("localhost", &self.alive).await.is_some();
         assert!(registered, "{node} does not register at its EPMD");
-        Subject { node, bed: self.bed, program: Program::Rust(rust) }
+        Subject {
+            node,
+            bed: self.bed,
+            program: Program::Rust(rust),
+        }
     }
 }
 
@@ -130,7 +177,12 @@ impl Subject {
     /// Waits until the subject has printed this node event for the so manieth time, and gives the last of them whole:
     /// `nodeup NODE`, `nodedown NODE REASON`.
     #[track_caller]
-    pub(crate) fn await_event(&self, event: &str, times: usize, limit: Duration) -> impl Future<Output = String> {
+    pub(crate) fn await_event(
+        &self,
+        event: &str,
+        times: usize,
+        limit: Duration,
+    ) -> impl Future<Output = String> {
         let caller = Location::caller();
         let event = event.to_owned();
         async move {
@@ -139,7 +191,8 @@ impl Subject {
                 Program::Beam(beam) => beam.await_log(&event, times, limit).await,
             };
             let line = printed.lines().rfind(|line| line.starts_with(&event));
-            line.unwrap_or_else(|| panic!("{caller}: {event:?} stands within a line")).to_owned()
+            line.unwrap_or_else(|| panic!("{caller}: {event:?} stands within a line"))
+                .to_owned()
         }
     }
 
@@ -156,24 +209,50 @@ impl Subject {
         printed.lines().filter(about).map(str::to_owned).collect()
     }
 
-    /// What it logs. Judged for ours alone: BEAM's log has words of its own.
-    #[track_caller]
-    pub(crate) fn await_log(&self, text: &str) -> impl Future<Output = ()> {
-        let caller = Location::caller();
-        let text = text.to_owned();
-        async move {
-            if let Program::Rust(rust) = &self.program {
-                rust.log().wait(&text, 1, LIMIT).await;
-            }
-            let _ = caller;
+    /// What it has logged; nothing for a BEAM node, whose log has words of its own that are not judged.
+    pub(crate) fn log(&self) -> String {
+        match &self.program {
+            Program::Rust(rust) => rust.log().text(),
+            Program::Beam(_) => String::new(),
         }
     }
 
-    /// What of its own making connects from the subject's side: `pong` or `pang`.
+    /// Waits until ours has logged a line that holds all of `words`.
+    #[track_caller]
+    pub(crate) fn await_log(&self, words: &[&str]) -> impl Future<Output = ()> {
+        let caller = Location::caller();
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        async move {
+            let Program::Rust(rust) = &self.program else {
+                return;
+            };
+            if !rust
+                .log()
+                .wait_line(|line| words.iter().all(|word| line.contains(word)), LIMIT)
+                .await
+            {
+                panic!("{caller}: no line of the log has {words:?}");
+            }
+        }
+    }
+
+    /// A ping from the subject's side, which connects: `pong` or `pang`, with ours followed by why.
     pub(crate) async fn ping(&self, node: &str) -> String {
         match &self.program {
-            Program::Rust(_) => todo!("when the library can"),
-            Program::Beam(beam) => beam.eval(format!("net_adm:ping('{node}')")).await.text().to_owned(),
+            Program::Rust(rust) => rust.command(&format!("ping {node}")).await,
+            Program::Beam(beam) => beam
+                .eval(format!("net_adm:ping('{node}')"))
+                .await
+                .text()
+                .to_owned(),
+        }
+    }
+
+    /// `disconnect_node`, from the subject's side.
+    pub(crate) async fn disconnect(&self, node: &str) {
+        match &self.program {
+            Program::Rust(rust) => assert_eq!(rust.command(&format!("disconnect {node}")).await, "true"),
+            Program::Beam(beam) => assert_eq!(beam.eval(format!("disconnect_node('{node}')")).await, "true"),
         }
     }
 

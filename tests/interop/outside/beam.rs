@@ -52,7 +52,11 @@ impl Beam {
         let name = match (cell.engine.has_hosts(), start.long_names) {
             // As one types it in the field: the host's part is the host's own affair.
             (true, false) => start.alive.clone(),
-            _ => format!("{}@{}", start.alive, cell.host_part(&start.host, start.long_names)),
+            _ => format!(
+                "{}@{}",
+                start.alive,
+                cell.host_part(&start.host, start.long_names)
+            ),
         };
         let program = command_line(start, &name, &cell.scripts().0);
         let mut environment = start.environment.clone();
@@ -122,9 +126,10 @@ impl Beam {
         };
         let mut parts = answer.split(' ');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("ok"), Some(text), Some(term)) => {
-                Ok(Answer::Value { text: decoded(text), term: term.to_owned() })
-            }
+            (Some("ok"), Some(text), Some(term)) => Ok(Answer::Value {
+                text: decoded(text),
+                term: term.to_owned(),
+            }),
             (Some("failed"), Some(text), None) => Err(decoded(text)),
             _ => Err(format!("{} answers nonsense: {answer}", self.node)),
         }
@@ -135,7 +140,12 @@ impl Beam {
     }
 
     /// Waits until the log holds `text` so many times.
-    pub(super) async fn await_log(&self, text: &str, times: usize, limit: Duration) -> Result<String, String> {
+    pub(super) async fn await_log(
+        &self,
+        text: &str,
+        times: usize,
+        limit: Duration,
+    ) -> Result<String, String> {
         let mut grown = self.shared.grown.subscribe();
         let there = async {
             while self.log().matches(text).count() < times {
@@ -144,7 +154,10 @@ impl Beam {
         };
         match timeout(limit, there).await {
             Ok(()) => Ok(self.log()),
-            Err(_) => Err(format!("{} has not printed {text:?} {times} times in {limit:?}", self.node)),
+            Err(_) => Err(format!(
+                "{} has not printed {text:?} {times} times in {limit:?}",
+                self.node
+            )),
         }
     }
 
@@ -162,7 +175,11 @@ impl Beam {
             Signal::Kill => "-KILL",
             Signal::Terminate => "-TERM",
         };
-        let kill = ["sh".to_owned(), "-c".to_owned(), format!("kill {signal} {}", self.pid)];
+        let kill = [
+            "sh".to_owned(),
+            "-c".to_owned(),
+            format!("kill {signal} {}", self.pid),
+        ];
         let output = cell.command(&self.host, &[], &kill).await?.output().await;
         match output {
             Ok(output) if output.status.success() => Ok(()),
@@ -215,7 +232,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 async fn read(output: impl AsyncRead + Unpin, shared: Arc<Shared>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+    while output
+        .read_until(b'\n', &mut line)
+        .await
+        .is_ok_and(|length| length > 0)
+    {
         shared.line(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
         line.clear();
     }
@@ -241,7 +262,12 @@ fn command_line(start: &StartBeam, name: &str, ebin: &str) -> Vec<String> {
     let arguments: Vec<&str> = start.arguments.iter().map(String::as_str).collect();
     match start.kind {
         Language::Erlang => {
-            add(&["erl", "-noshell", if start.long_names { "-name" } else { "-sname" }, name]);
+            add(&[
+                "erl",
+                "-noshell",
+                if start.long_names { "-name" } else { "-sname" },
+                name,
+            ]);
             if let Some(cookie) = &start.cookie {
                 add(&["-setcookie", cookie]);
             }
@@ -253,7 +279,11 @@ fn command_line(start: &StartBeam, name: &str, ebin: &str) -> Vec<String> {
             add(&["-s", "bed", "start"]);
         }
         Language::Elixir => {
-            add(&["elixir", if start.long_names { "--name" } else { "--sname" }, name]);
+            add(&[
+                "elixir",
+                if start.long_names { "--name" } else { "--sname" },
+                name,
+            ]);
             if let Some(cookie) = &start.cookie {
                 add(&["--cookie", cookie]);
             }

@@ -56,7 +56,13 @@ impl Cell {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("beamnode-bed-{}-{number}", std::process::id());
-        let mut cell = Self { release, engine, name, hosts: Mutex::default(), epmd: None };
+        let mut cell = Self {
+            release,
+            engine,
+            name,
+            hosts: Mutex::default(),
+            epmd: None,
+        };
         if cell.engine.has_hosts() {
             docker::create_network(&cell.name).await?;
         } else {
@@ -101,7 +107,11 @@ impl Cell {
             command.process_group(0);
         }
         command.args(program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         Ok(command)
     }
 
@@ -118,7 +128,10 @@ impl Cell {
     /// The folder of the compiled scripts, and that of the scripts, as a host sees them.
     pub(super) fn scripts(&self) -> (String, String) {
         match self.engine {
-            Engine::Docker => ("/tmp/bed/ebin".to_owned(), path_text(&tests().join("interop/scripts"))),
+            Engine::Docker => (
+                "/tmp/bed/ebin".to_owned(),
+                path_text(&tests().join("interop/scripts")),
+            ),
             Engine::Chroot(_) | Engine::Path => {
                 (format!("/tmp/{}/ebin", self.name), format!("/tmp/{}", self.name))
             }
@@ -186,7 +199,9 @@ impl Cell {
         if self.engine.has_hosts() {
             Ok(())
         } else {
-            Err(format!("{what} needs hosts of their own, and every host is this machine; mark the case `needs_hosts`"))
+            Err(format!(
+                "{what} needs hosts of their own, and every host is this machine; mark the case `needs_hosts`"
+            ))
         }
     }
 
@@ -198,8 +213,7 @@ impl Cell {
         }
         let tests = path_text(&tests());
         let image = docker::image(if name == RUST_HOST { 29 } else { self.release });
-        let container =
-            docker::run_host(&image, &self.name, name, &[&tests, &path_text(&built())]).await?;
+        let container = docker::run_host(&image, &self.name, name, &[&tests, &path_text(&built())]).await?;
         let host = known(container).await?;
         hosts.insert(name.to_owned(), host.clone());
         if name != RUST_HOST {
@@ -217,12 +231,24 @@ impl Cell {
         let ebin = scratch.join("ebin");
         fs::create_dir_all(&ebin).map_err(|error| format!("{}: {error}", ebin.display()))?;
         let sources = [tests().join("bed"), tests().join("interop/scripts")];
-        let files = sources.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-        for file in files.filter(|file| file.path().extension().is_some_and(|end| end == "erl" || end == "exs")) {
+        let files = sources
+            .iter()
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flatten()
+            .flatten();
+        for file in files.filter(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|end| end == "erl" || end == "exs")
+        }) {
             fs::copy(file.path(), scratch.join(file.file_name())).map_err(|error| error.to_string())?;
         }
         let (ebin, scripts) = self.scripts();
-        let compile = ["sh".to_owned(), "-c".to_owned(), format!("erlc -o {ebin} {scripts}/*.erl")];
+        let compile = [
+            "sh".to_owned(),
+            "-c".to_owned(),
+            format!("erlc -o {ebin} {scripts}/*.erl"),
+        ];
         let output = self.command("here", &[], &compile).await?.output().await;
         let output = output.map_err(|error| format!("erlc cannot be run: {error}"))?;
         if !output.status.success() {
@@ -231,9 +257,18 @@ impl Cell {
 
         let port = free_port()?;
         let epmd = ["epmd".to_owned(), "-port".to_owned(), port.to_string()];
-        let process = self.command("here", &[], &epmd).await?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = self
+            .command("here", &[], &epmd)
+            .await?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let process = process.map_err(|error| format!("epmd cannot be run: {error}"))?;
-        self.epmd = Some(LocalEpmd { port, _process: process });
+        self.epmd = Some(LocalEpmd {
+            port,
+            _process: process,
+        });
         for _ in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Ok(());
@@ -258,12 +293,21 @@ async fn known(container: String) -> Result<Host, String> {
     let list = "cd /proc; for p in [0-9]*; do [ $p = $$ ] || echo $p; done";
     let listed = docker::docker(&["exec", &container, "sh", "-c", list]).await?;
     let own = listed.split_whitespace().map(str::to_owned).collect();
-    Ok(Host { container, address, own, cut: false, frozen: false })
+    Ok(Host {
+        container,
+        address,
+        own,
+        cut: false,
+        frozen: false,
+    })
 }
 
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
 }
 
 fn tests() -> PathBuf {

@@ -26,13 +26,19 @@ pub(super) async fn docker(arguments: &[&str]) -> Result<String, String> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
         let said = [output.stdout, output.stderr].concat();
-        Err(format!("docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&said).trim()))
+        Err(format!(
+            "docker {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&said).trim()
+        ))
     }
 }
 
 /// Whether an engine answers.
 pub(super) async fn answers() -> bool {
-    docker(&["version", "--format", "{{.Server.Version}}"]).await.is_ok()
+    docker(&["version", "--format", "{{.Server.Version}}"])
+        .await
+        .is_ok()
 }
 
 pub(super) fn image(release: u32) -> String {
@@ -40,11 +46,15 @@ pub(super) fn image(release: u32) -> String {
 }
 
 pub(super) async fn has_image(release: u32) -> bool {
-    docker(&["image", "inspect", "--format", "there", &image(release)]).await.is_ok()
+    docker(&["image", "inspect", "--format", "there", &image(release)])
+        .await
+        .is_ok()
 }
 
 pub(super) async fn create_network(name: &str) -> Result<(), String> {
-    docker(&["network", "create", "--label", &format!("{LABEL}={}", *RUN), name]).await.map(drop)
+    docker(&["network", "create", "--label", &format!("{LABEL}={}", *RUN), name])
+        .await
+        .map(drop)
 }
 
 /// Starts a host that does nothing by itself. `mounts` are seen there, read-only, under the same paths as here.
@@ -57,8 +67,24 @@ pub(super) async fn run_host(
     let label = format!("{LABEL}={}", *RUN);
     let long_name = format!("{name}.{}", super::cell::DOMAIN);
     let mounts: Vec<String> = mounts.iter().map(|path| format!("{path}:{path}:ro")).collect();
-    let mut arguments = vec!["run", "--detach", "--init", "--rm", "--label", &label, "--network", network];
-    arguments.extend(["--hostname", name, "--network-alias", name, "--network-alias", &long_name]);
+    let mut arguments = vec![
+        "run",
+        "--detach",
+        "--init",
+        "--rm",
+        "--label",
+        &label,
+        "--network",
+        network,
+    ];
+    arguments.extend([
+        "--hostname",
+        name,
+        "--network-alias",
+        name,
+        "--network-alias",
+        &long_name,
+    ]);
     for mount in &mounts {
         arguments.extend(["--volume", mount]);
     }
@@ -68,14 +94,28 @@ pub(super) async fn run_host(
 
 /// The host's address on the one network it is on.
 pub(super) async fn address(container: &str) -> Result<String, String> {
-    docker(&["inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container]).await
+    docker(&[
+        "inspect",
+        "--format",
+        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        container,
+    ])
+    .await
 }
 
 /// Runs `iptables` in the network name space of a container, which needs no rights here and no programs there.
 pub(super) async fn iptables(container: &str, rule: &[&str]) -> Result<(), String> {
     let network = format!("container:{container}");
     let image = image(29);
-    let mut arguments = vec!["run", "--rm", "--network", &network, "--cap-add", "NET_ADMIN", &image];
+    let mut arguments = vec![
+        "run",
+        "--rm",
+        "--network",
+        &network,
+        "--cap-add",
+        "NET_ADMIN",
+        &image,
+    ];
     arguments.extend(["iptables", "--wait"]);
     arguments.extend(rule);
     docker(&arguments).await.map(drop)
@@ -83,9 +123,10 @@ pub(super) async fn iptables(container: &str, rule: &[&str]) -> Result<(), Strin
 
 /// Removes containers, then networks.
 pub(super) async fn remove(containers: &[String], networks: &[String]) {
-    for (command, things) in
-        [(&["rm", "--force", "--volumes"][..], containers), (&["network", "rm"][..], networks)]
-    {
+    for (command, things) in [
+        (&["rm", "--force", "--volumes"][..], containers),
+        (&["network", "rm"][..], networks),
+    ] {
         if things.is_empty() {
             continue;
         }
@@ -122,7 +163,10 @@ async fn remove_where(condemned: impl Fn(&str) -> bool) {
         arguments.extend(["--filter", &filter, "--format", &owner]);
         let listed = docker(&arguments).await.unwrap_or_default();
         let lines = listed.lines().filter_map(|line| line.split_once(' '));
-        lines.filter(|(_, owner)| condemned(owner)).map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
+        lines
+            .filter(|(_, owner)| condemned(owner))
+            .map(|(id, _)| id.to_owned())
+            .collect::<Vec<_>>()
     };
     let containers = condemned_of(&["ps", "--all"]).await;
     let networks = condemned_of(&["network", "ls"]).await;
@@ -130,7 +174,10 @@ async fn remove_where(condemned: impl Fn(&str) -> bool) {
 }
 
 fn host_name() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// When a process started, in the kernel's clock ticks: field 22 of its `stat`.

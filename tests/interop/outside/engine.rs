@@ -49,7 +49,11 @@ pub(super) async fn coverage() -> Vec<Coverage> {
     let wanted = std::env::var("BED_ENGINE").ok();
     let may = |kind: &str| wanted.as_deref().is_none_or(|wanted| wanted == kind);
     let with_docker = may("docker") && docker::answers().await;
-    let on_path = if !with_docker && may("path") { release_on_path() } else { None };
+    let on_path = if !with_docker && may("path") {
+        release_on_path()
+    } else {
+        None
+    };
 
     let mut all = Vec::new();
     for release in RELEASES {
@@ -59,7 +63,9 @@ pub(super) async fn coverage() -> Vec<Coverage> {
                 Ok(Engine::Docker)
             } else {
                 let image = docker::image(release);
-                Err(format!("there is no image {image}; `tests/bed/images {release}` makes it"))
+                Err(format!(
+                    "there is no image {image}; `tests/bed/images {release}` makes it"
+                ))
             }
         } else if may("chroot") && root.join("usr/bin/erl").exists() && is_root() {
             Ok(Engine::Chroot(root))
@@ -74,7 +80,10 @@ pub(super) async fn coverage() -> Vec<Coverage> {
     }
     // Another release than the four is better than none.
     if let Some(release) = on_path.filter(|release| !RELEASES.contains(release)) {
-        all.push(Coverage { release, engine: Ok(Engine::Path) });
+        all.push(Coverage {
+            release,
+            engine: Ok(Engine::Path),
+        });
     }
     all
 }
@@ -85,11 +94,17 @@ fn roots() -> PathBuf {
 }
 
 fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 fn release_on_path() -> Option<u32> {
     let ask = "io:format(\"~s\", [erlang:system_info(otp_release)]), halt().";
-    let output = Command::new("erl").args(["-noinput", "-eval", ask]).output().ok()?;
+    let output = Command::new("erl")
+        .args(["-noinput", "-eval", ask])
+        .output()
+        .ok()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }

@@ -51,7 +51,9 @@ pub(crate) fn main() -> ExitCode {
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
 
-    let with_docker = coverage.iter().any(|release| matches!(release.engine, Ok(Engine::Docker)));
+    let with_docker = coverage
+        .iter()
+        .any(|release| matches!(release.engine, Ok(Engine::Docker)));
     if with_docker {
         run.runtime.block_on(docker::remove_stale());
         run.runtime.spawn(clean_up_when_interrupted());
@@ -62,7 +64,11 @@ pub(crate) fn main() -> ExitCode {
         run.runtime.block_on(docker::remove_ours());
     }
     let covered = run.summary(&coverage);
-    if conclusion.has_failed() || !covered { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if conclusion.has_failed() || !covered {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// What the trials share.
@@ -86,7 +92,9 @@ struct Results {
 
 impl Run {
     fn new(runtime: Runtime, coverage: &[Coverage]) -> Self {
-        let places = coverage.iter().map(|release| (release.release, Semaphore::new(CELLS_PER_RELEASE)));
+        let places = coverage
+            .iter()
+            .map(|release| (release.release, Semaphore::new(CELLS_PER_RELEASE)));
         Self {
             runtime,
             idle: Mutex::default(),
@@ -96,7 +104,13 @@ impl Run {
         }
     }
 
-    async fn play(&self, case: &Case, release: u32, engine: &Engine, subject: SubjectKind) -> Result<(), Failed> {
+    async fn play(
+        &self,
+        case: &Case,
+        release: u32,
+        engine: &Engine,
+        subject: SubjectKind,
+    ) -> Result<(), Failed> {
         let _place = match self.places.get(&release) {
             Some(places) => places.acquire().await.ok(),
             None => None,
@@ -144,7 +158,10 @@ impl Run {
         let demanded = std::env::var("BED_REQUIRE").unwrap_or_default();
         let mut all_covered = true;
         let figures = results.iter().flat_map(|(release, results)| {
-            results.notes.iter().map(move |note| format!("OTP {release}: {note}"))
+            results
+                .notes
+                .iter()
+                .map(move |note| format!("OTP {release}: {note}"))
         });
         for figure in figures {
             println!("{figure}");
@@ -161,7 +178,10 @@ impl Run {
                     if !engine.has_hosts() {
                         let left_out = cases::all().into_iter().filter(|case| case.needs_hosts);
                         let left_out: Vec<&str> = left_out.map(|case| case.name).collect();
-                        println!("OTP {release}: not covered, for want of Docker: {}", left_out.join(", "));
+                        println!(
+                            "OTP {release}: not covered, for want of Docker: {}",
+                            left_out.join(", ")
+                        );
                     }
                     true
                 }
@@ -195,7 +215,10 @@ fn trials(run: &Arc<Run>, coverage: &[Coverage]) -> Vec<Trial> {
             (Subjects::Both, false) => &[SubjectKind::Beam, SubjectKind::Rust],
             (_, false) => &[SubjectKind::Rust],
         };
-        for (&subject, release) in subjects.iter().flat_map(|subject| coverage.iter().map(move |release| (subject, release))) {
+        for (&subject, release) in subjects
+            .iter()
+            .flat_map(|subject| coverage.iter().map(move |release| (subject, release)))
+        {
             let who = if subject == SubjectKind::Beam { "@beam" } else { "" };
             let name = format!("otp{}::{}{who}", release.release, case.name);
             let trial = match release.engine.clone() {
@@ -217,7 +240,9 @@ fn trials(run: &Arc<Run>, coverage: &[Coverage]) -> Vec<Trial> {
 async fn clean_up_when_interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}

@@ -41,8 +41,16 @@ pub(super) struct Outcome {
 }
 
 pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outcome {
-    let play = Arc::new(Play { cell, beams: Mutex::default(), notes: Mutex::default() });
-    let failure = Arc::clone(&play).run(case, subject).await.err().map(|failure| play.report(&failure));
+    let play = Arc::new(Play {
+        cell,
+        beams: Mutex::default(),
+        notes: Mutex::default(),
+    });
+    let failure = Arc::clone(&play)
+        .run(case, subject)
+        .await
+        .err()
+        .map(|failure| play.report(&failure));
     let beams = std::mem::take(&mut *lock(&play.beams));
     let notes = std::mem::take(&mut *lock(&play.notes));
     drop(beams);
@@ -132,9 +140,15 @@ impl Play {
             }
         }
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let command = [program.to_string_lossy().into_owned(), "--inside".to_owned(), case.name.to_owned()];
+        let command = [
+            program.to_string_lossy().into_owned(),
+            "--inside".to_owned(),
+            case.name.to_owned(),
+        ];
         let mut command = self.cell.command(RUST_HOST, &environment, &command).await?;
-        command.spawn().map_err(|error| format!("the inside half cannot be started: {error}"))
+        command
+            .spawn()
+            .map_err(|error| format!("the inside half cannot be started: {error}"))
     }
 
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
@@ -144,18 +158,35 @@ impl Play {
                 let (node, pid) = (beam.node.clone(), beam.pid);
                 let mut beams = lock(&self.beams);
                 beams.push(beam);
-                Ok(Answer::Started { beam: beams.len() - 1, node, pid })
+                Ok(Answer::Started {
+                    beam: beams.len() - 1,
+                    node,
+                    pid,
+                })
             }
-            Ask::Eval { beam, shell, language, source, limit } => {
-                self.beam(beam)?.eval(&shell, language, &source, limit).await
-            }
+            Ask::Eval {
+                beam,
+                shell,
+                language,
+                source,
+                limit,
+            } => self.beam(beam)?.eval(&shell, language, &source, limit).await,
             Ask::Log { beam } => Ok(Answer::Text(self.beam(beam)?.log())),
-            Ask::AwaitLog { beam, text, times, limit } => {
-                self.beam(beam)?.await_log(&text, times, limit).await.map(Answer::Text)
-            }
-            Ask::Signal { beam, signal } => {
-                self.beam(beam)?.signal(&self.cell, signal).await.map(|()| Answer::Done)
-            }
+            Ask::AwaitLog {
+                beam,
+                text,
+                times,
+                limit,
+            } => self
+                .beam(beam)?
+                .await_log(&text, times, limit)
+                .await
+                .map(Answer::Text),
+            Ask::Signal { beam, signal } => self
+                .beam(beam)?
+                .signal(&self.cell, signal)
+                .await
+                .map(|()| Answer::Done),
             Ask::AwaitExit { beam, limit } => self.beam(beam)?.await_exit(limit).await.map(|()| Answer::Done),
             Ask::Cut { from, to } => self.cell.cut(&from, &to).await.map(|()| Answer::Done),
             Ask::Heal => self.cell.heal().await.map(|()| Answer::Done),
@@ -170,7 +201,10 @@ impl Play {
     }
 
     fn beam(&self, beam: usize) -> Result<Arc<Beam>, String> {
-        lock(&self.beams).get(beam).cloned().ok_or_else(|| format!("there is no node {beam}"))
+        lock(&self.beams)
+            .get(beam)
+            .cloned()
+            .ok_or_else(|| format!("there is no node {beam}"))
     }
 
     async fn run_command(&self, host: &str, command: &[String], limit: Duration) -> Result<Answer, String> {
@@ -183,7 +217,10 @@ impl Play {
                 stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             }),
             Ok(Err(error)) => Err(format!("{} on {host}: {error}", command.join(" "))),
-            Err(_) => Err(format!("{} on {host}: not done after {limit:?}", command.join(" "))),
+            Err(_) => Err(format!(
+                "{} on {host}: not done after {limit:?}",
+                command.join(" ")
+            )),
         }
     }
 
@@ -199,7 +236,10 @@ impl Play {
 }
 
 async fn reply(play: Arc<Play>, question: Question, stdin: Arc<tokio::sync::Mutex<ChildStdin>>) {
-    let reply = Reply { id: question.id, answer: play.answer(question.ask).await };
+    let reply = Reply {
+        id: question.id,
+        answer: play.answer(question.ask).await,
+    };
     let mut line = serde_json::to_string(&reply).unwrap_or_default();
     line.push('\n');
     // An inside half that has ended needs no reply.
@@ -207,7 +247,9 @@ async fn reply(play: Arc<Play>, question: Question, stdin: Arc<tokio::sync::Mute
 }
 
 fn status_text(status: ExitStatus) -> String {
-    status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
+    status
+        .code()
+        .map_or_else(|| status.to_string(), |code| format!("exit code {code}"))
 }
 
 /// Writes `fixtures/NAME`, when this run is one that renews the fixtures.

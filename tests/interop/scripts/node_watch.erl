@@ -1,0 +1,53 @@
+%% Keeps every node event of this node, in order.
+-module(node_watch).
+-export([start/0, about/1, await/3]).
+
+start() ->
+    Ready = self(),
+    Pid = spawn(fun() ->
+        true = register(?MODULE, self()),
+        ok = net_kernel:monitor_nodes(true, [{node_type, all}, nodedown_reason]),
+        Ready ! {self(), watching},
+        loop([], [])
+    end),
+    receive {Pid, watching} -> ok end.
+
+%% What has happened to a node so far: [{up, Type} | {down, Type, Reason}].
+about(Node) ->
+    ?MODULE ! {about, self(), Node},
+    receive {?MODULE, Events} -> Events end.
+
+%% What has happened to a node, once there are so many events about it; or not within a time, in milliseconds.
+await(Node, Count, Limit) ->
+    ?MODULE ! {await, self(), Node, Count},
+    receive {?MODULE, Events} -> Events
+    after Limit -> {not_yet, about(Node)}
+    end.
+
+loop(Events, Waiting) ->
+    receive
+        {nodeup, Node, Info} ->
+            happened({Node, {up, proplists:get_value(node_type, Info)}}, Events, Waiting);
+        {nodedown, Node, Info} ->
+            Type = proplists:get_value(node_type, Info),
+            happened({Node, {down, Type, proplists:get_value(nodedown_reason, Info)}}, Events, Waiting);
+        {about, From, Node} ->
+            From ! {?MODULE, of_node(Node, Events)},
+            loop(Events, Waiting);
+        {await, From, Node, Count} ->
+            loop(Events, serve([{From, Node, Count} | Waiting], Events))
+    end.
+
+happened(Event, Events, Waiting) ->
+    loop([Event | Events], serve(Waiting, [Event | Events])).
+
+serve(Waiting, Events) ->
+    lists:filter(fun({From, Node, Count}) ->
+        Happened = of_node(Node, Events),
+        case length(Happened) >= Count of
+            true -> From ! {?MODULE, Happened}, false;
+            false -> true
+        end
+    end, Waiting).
+
+of_node(Node, Events) -> [Event || {N, Event} <- lists:reverse(Events), N =:= Node].
