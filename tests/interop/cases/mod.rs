@@ -4,6 +4,9 @@ use std::{pin::Pin, time::Duration};
 
 use crate::inside::Bed;
 
+mod attacks;
+mod bed;
+mod command;
 mod down;
 mod echo;
 mod figures;
@@ -31,7 +34,7 @@ pub(crate) enum Subjects {
     Either,
     /// Cheap enough for both to play it in every run.
     Both,
-    /// What is judged exists in ours alone.
+    /// What is judged exists in ours alone, or the case has no subject.
     RustOnly,
 }
 
@@ -80,6 +83,10 @@ macro_rules! case {
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
     vec![
+        case!(bed::values).rust_only(),
+        case!(bed::freeze).rust_only().needs_hosts(),
+        case!(bed::cut).rust_only().needs_hosts(),
+        case!(bed::record).rust_only(),
         case!(ping::visible).both(),
         case!(ping::hidden).both(),
         case!(ping::from_hidden),
@@ -114,6 +121,20 @@ pub(crate) fn all() -> Vec<Case> {
         case!(services::monitor_of_nobody),
         case!(services::monitor_of_killed),
         case!(services::unasked_traffic),
+        case!(attacks::wrong_cookie),
+        case!(attacks::wrong_cookie_by_subject),
+        case!(attacks::random_bytes),
+        case!(attacks::half_handshakes),
+        case!(attacks::silent_connections),
+        case!(attacks::killed_in_mid_message),
+        case!(command::ping_pong).rust_only(),
+        case!(command::ping_long_name).rust_only(),
+        case!(command::ping_pang).rust_only().needs_hosts(),
+        case!(command::cookie_file).rust_only().needs_hosts(),
+        case!(command::names).rust_only().needs_hosts(),
+        case!(command::no_epmd).rust_only().needs_hosts(),
+        case!(command::name_taken).rust_only().needs_hosts(),
+        case!(command::shutdown).rust_only(),
         case!(figures::round_trips).alone(),
     ]
 }

@@ -24,6 +24,9 @@ pub(crate) async fn global_sync(bed: Bed) {
 /// A lock over all nodes is got, held against the others and given back; a name registered on one is found on the other.
 pub(crate) async fn global_lock_and_names(bed: Bed) {
     let (_subject, alice, bob) = cluster(&bed).await;
+    // Before that, a name is one of its own partition of the cluster.
+    assert_eq!(alice.eval("global:sync()").await, "ok");
+    assert_eq!(bob.eval("global:sync()").await, "ok");
     assert_eq!(
         alice
             .eval("global:set_lock({bed, self()}, [node() | nodes()], 3)")

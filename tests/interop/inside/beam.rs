@@ -216,6 +216,18 @@ impl Beam {
             .await;
     }
 
+    /// Asks the node's process to end, and waits until it has.
+    pub(crate) async fn terminate(&self) {
+        self.signal(Signal::Terminate).await;
+        self.bed
+            .outside
+            .done(Ask::AwaitExit {
+                beam: self.beam,
+                limit: LIMIT,
+            })
+            .await;
+    }
+
     async fn signal(&self, signal: Signal) {
         self.bed
             .outside
@@ -245,13 +257,14 @@ impl Value {
         &self.term
     }
 
-    /// Of an expression whose value is a whole number.
+    /// Of an expression whose value is a list of so many whole numbers.
     #[track_caller]
-    pub(crate) fn integer(&self) -> i64 {
-        match self.text.parse() {
-            Ok(integer) => integer,
-            Err(_) => panic!("{} is not a whole number", self.text),
-        }
+    pub(crate) fn integers<const N: usize>(&self) -> [i64; N] {
+        let parts = self.text.trim_matches(['[', ']']).split(',');
+        let integers: Vec<i64> = parts.filter_map(|part| part.parse().ok()).collect();
+        integers
+            .try_into()
+            .unwrap_or_else(|_| panic!("{} is not a list of {N} whole numbers", self.text))
     }
 }
 

@@ -6,16 +6,18 @@ mod beam;
 pub(crate) mod connector;
 pub(crate) mod epmd;
 mod outside;
+mod recorder;
 mod rust;
 mod subject;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration};
 
-use self::{beam::BeamBuilder, outside::Outside, subject::SubjectBuilder};
 pub(crate) use self::{
-    beam::{Beam, Value},
+    beam::Beam,
+    recorder::{Recorder, Side},
     subject::Subject,
 };
+use self::{beam::BeamBuilder, outside::Outside, subject::SubjectBuilder};
 use crate::{
     cases,
     wire::{Answer, Ask, CONTEXT, Context, Language, SubjectKind},
@@ -176,6 +178,11 @@ impl Bed {
     /// A figure to print at the end of the run.
     pub(crate) async fn note(&self, text: impl Into<String>) {
         self.outside.done(Ask::Note { text: text.into() }).await;
+    }
+
+    /// By which name nodes find the host `rust`.
+    pub(crate) fn rust_host_name(&self) -> &str {
+        self.context.one_host.as_deref().unwrap_or("rust")
     }
 
     /// The host of the subject: containers to cut off or run commands on.

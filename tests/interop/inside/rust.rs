@@ -23,7 +23,13 @@ use super::{LIMIT, Output};
 pub(super) const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
 
 /// Every node that this case has started, for the report of a case that fails.
-static STARTED: Mutex<Vec<(String, Arc<Printed>, Arc<Printed>)>> = Mutex::new(Vec::new());
+static STARTED: Mutex<Vec<Started>> = Mutex::new(Vec::new());
+
+struct Started {
+    arguments: String,
+    output: Arc<Printed>,
+    log: Arc<Printed>,
+}
 
 /// A running program that is a node. It is killed when dropped.
 pub(super) struct RustNode {
@@ -57,7 +63,12 @@ impl RustNode {
         let stdin = process.stdin.take().expect("a pipe");
         tokio::spawn(read(stdout, Arc::clone(&output)));
         tokio::spawn(read(stderr, Arc::clone(&log)));
-        let started = (arguments.join(" "), Arc::clone(&output), Arc::clone(&log));
+        let (arguments, output_too, log_too) = (arguments.join(" "), Arc::clone(&output), Arc::clone(&log));
+        let started = Started {
+            arguments,
+            output: output_too,
+            log: log_too,
+        };
         STARTED
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -82,8 +93,8 @@ impl RustNode {
             .expect("it takes commands");
         stdin.1 += 1;
         let answered = self.output.wait("answer ", stdin.1, LIMIT).await;
-        let answers = answered.lines().filter_map(|line| line.strip_prefix("answer "));
-        answers.last().expect("an answer").to_owned()
+        let mut answers = answered.lines().filter_map(|line| line.strip_prefix("answer "));
+        answers.next_back().expect("an answer").to_owned()
     }
 
     /// Its standard output: node events.
@@ -94,10 +105,6 @@ impl RustNode {
     /// Its standard error.
     pub(super) fn log(&self) -> &Printed {
         &self.log
-    }
-
-    pub(super) fn pid(&self) -> u32 {
-        self.pid
     }
 
     pub(super) async fn has_ended(&self) -> bool {
@@ -180,7 +187,12 @@ pub(super) async fn run(arguments: &[&str]) -> Output {
 
 /// Prints all that this case's Rust nodes have printed.
 pub(super) fn print_logs() {
-    for (arguments, output, log) in STARTED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for Started {
+        arguments,
+        output,
+        log,
+    } in STARTED.lock().unwrap_or_else(PoisonError::into_inner).iter()
+    {
         eprintln!(
             "--- output of beamnode {arguments}\n{}--- its log\n{}",
             output.text(),

@@ -34,11 +34,6 @@ impl SubjectBuilder {
         }
     }
 
-    pub(crate) fn alive(mut self, alive: &str) -> Self {
-        self.alive = alive.to_owned();
-        self
-    }
-
     pub(crate) fn hidden(mut self) -> Self {
         self.hidden = true;
         self
@@ -141,7 +136,7 @@ impl SubjectBuilder {
         Subject {
             node,
             bed: self.bed,
-            program: Program::Rust(rust),
+            program: Program::Rust(Box::new(rust)),
         }
     }
 }
@@ -153,7 +148,7 @@ pub(crate) struct Subject {
 }
 
 enum Program {
-    Rust(RustNode),
+    Rust(Box<RustNode>),
     Beam(Beam),
 }
 
@@ -207,14 +202,6 @@ impl Subject {
             matches!(words.next(), Some("nodeup" | "nodedown")) && words.next() == Some(node)
         };
         printed.lines().filter(about).map(str::to_owned).collect()
-    }
-
-    /// What it has logged; nothing for a BEAM node, whose log has words of its own that are not judged.
-    pub(crate) fn log(&self) -> String {
-        match &self.program {
-            Program::Rust(rust) => rust.log().text(),
-            Program::Beam(_) => String::new(),
-        }
     }
 
     /// Waits until ours has logged a line that holds all of `words`.
@@ -278,6 +265,17 @@ impl Subject {
                 rust.await_exit().await;
             }
             Program::Beam(beam) => beam.kill().await,
+        }
+    }
+
+    /// Asks it to end, as SIGTERM does, and waits until it has.
+    pub(crate) async fn terminate(&self) {
+        match &self.program {
+            Program::Rust(rust) => {
+                rust.signal("TERM").await;
+                rust.await_exit().await;
+            }
+            Program::Beam(beam) => beam.terminate().await,
         }
     }
 

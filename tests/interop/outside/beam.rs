@@ -49,6 +49,7 @@ struct Shared {
 impl Beam {
     /// Starts a node and waits until it takes questions.
     pub(super) async fn start(cell: &Cell, start: &StartBeam) -> Result<Self, String> {
+        cell.prepare_for_beam(&start.host).await?;
         let name = match (cell.engine.has_hosts(), start.long_names) {
             // As one types it in the field: the host's part is the host's own affair.
             (true, false) => start.alive.clone(),

@@ -43,6 +43,7 @@ struct Host {
     own: Vec<String>,
     cut: bool,
     frozen: bool,
+    compiled: bool,
 }
 
 /// The EPMD of a cell whose hosts are this machine, on a port of its own.
@@ -138,6 +139,24 @@ impl Cell {
         }
     }
 
+    /// What a BEAM node needs on a host before it starts: the scripts compiled, by the host's own compiler.
+    pub(super) async fn prepare_for_beam(&self, name: &str) -> Result<(), String> {
+        if !self.engine.has_hosts() {
+            return Ok(());
+        }
+        self.host(name).await?;
+        let mut hosts = self.hosts.lock().await;
+        let Some(host) = hosts.get_mut(name).filter(|host| !host.compiled) else {
+            return Ok(());
+        };
+        let tests = path_text(&tests());
+        let (ebin, scripts) = self.scripts();
+        let compile = format!("mkdir -p {ebin} && erlc -o {ebin} {tests}/bed/*.erl {scripts}/*.erl");
+        docker::docker(&["exec", &host.container, "sh", "-c", &compile]).await?;
+        host.compiled = true;
+        Ok(())
+    }
+
     /// Ends everything that cases started, and lets all packets through: the next case finds the cell as new.
     pub(super) async fn reset(&self) -> Result<(), String> {
         self.heal().await?;
@@ -216,12 +235,6 @@ impl Cell {
         let container = docker::run_host(&image, &self.name, name, &[&tests, &path_text(&built())]).await?;
         let host = known(container).await?;
         hosts.insert(name.to_owned(), host.clone());
-        if name != RUST_HOST {
-            let compile = format!(
-                "mkdir -p /tmp/bed/ebin && erlc -o /tmp/bed/ebin {tests}/bed/bed.erl {tests}/interop/scripts/*.erl"
-            );
-            docker::docker(&["exec", &host.container, "sh", "-c", &compile]).await?;
-        }
         Ok(host)
     }
 
@@ -299,6 +312,7 @@ async fn known(container: String) -> Result<Host, String> {
         own,
         cut: false,
         frozen: false,
+        compiled: false,
     })
 }
 

@@ -111,7 +111,7 @@ impl Play {
             Ok(status) => {
                 let said = timeout(Duration::from_secs(5), said).await;
                 let said = said.ok().and_then(Result::ok).unwrap_or_default();
-                let status = status.map_or_else(|error| error.to_string(), |status| status_text(status));
+                let status = status.map_or_else(|error| error.to_string(), status_text);
                 Err(format!("{said}(the inside half ended with {status})"))
             }
             Err(_) => {

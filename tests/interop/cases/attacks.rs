@@ -1,0 +1,235 @@
+//! What a hostile or broken peer does costs that peer its connection. The subject stays up, serves the others meanwhile,
+//! says in its log who it was and what was wrong, and has no more open files afterwards than before.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::ping::ping;
+use crate::inside::{Bed, LIMIT, Subject};
+
+/// A peer with another cookie connects.
+pub(crate) async fn wrong_cookie(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let before = subject.open_files().await;
+    let mallory = bed.erl("mallory", "a").cookie("guessed").start().await;
+    for _ in 0..3 {
+        assert_eq!(ping(&mallory, subject.node()).await, "pang");
+    }
+    subject.await_log(&[mallory.node(), "cookie"]).await;
+    assert_well(&bed, &subject, before).await;
+    assert!(subject.events_about(mallory.node()).await.is_empty());
+}
+
+/// The subject connects with another cookie than its peer's.
+pub(crate) async fn wrong_cookie_by_subject(bed: Bed) {
+    let subject = bed.subject().cookie("guessed").connecting().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let answer = subject.ping(alice.node()).await;
+    assert!(answer.starts_with("pang"), "{answer}");
+    if subject.is_rust() {
+        assert!(answer.contains("cookie"), "{answer}");
+    }
+    assert_eq!(alice.eval("nodes(connected)").await, "[]");
+}
+
+/// Peers that speak another protocol, or none.
+pub(crate) async fn random_bytes(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let before = subject.open_files().await;
+    let seed = seed();
+    eprintln!("seed {seed}");
+    let mut random = Random(seed);
+    for round in 0..40 {
+        let mut stream = connect(&subject).await;
+        let length = random.below(2000);
+        let mut bytes: Vec<u8> = (0..length).map(|_| random.byte()).collect();
+        // Framed as the handshake has it, every other time: else most are only the beginning of something long.
+        if round % 2 == 0 {
+            let length = u16::try_from(bytes.len()).expect("at most 2000");
+            bytes.splice(0..0, length.to_be_bytes());
+        }
+        // And with the letter of a message at its beginning, every fourth time.
+        if round % 4 == 0 && bytes.len() > 2 {
+            bytes[2] = b"Nnsr"[round / 4 % 4];
+        }
+        stream.write_all(&bytes).await.ok();
+    }
+    let mut stream = connect(&subject).await;
+    let peer = stream.local_addr().expect("an address").to_string();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: rust\r\n\r\n")
+        .await
+        .ok();
+    assert_closed(&mut stream).await;
+    subject.await_log(&[&peer]).await;
+    assert_well(&bed, &subject, before).await;
+}
+
+/// Peers that begin as they should, and then stop speaking, or hang up.
+pub(crate) async fn half_handshakes(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let before = subject.open_files().await;
+    // Each stops one message or part of one further than the one before.
+    let name = send_name("ghost@nowhere");
+    let mut nonsense = name.clone();
+    nonsense.extend_from_slice(b"\0\x15r\0\0\0\0aaaaaaaaaaaaaaaa");
+    for part in [
+        &name[..1],
+        &name[..2],
+        &name[..10],
+        &name,
+        &nonsense[..name.len() + 3],
+    ] {
+        let mut hanging_up = connect(&subject).await;
+        hanging_up.write_all(part).await.expect("sent");
+    }
+    let mut silent = Vec::new();
+    for part in [&name[..1], &name[..10], &name] {
+        let mut stream = connect(&subject).await;
+        stream.write_all(part).await.expect("sent");
+        silent.push(stream);
+    }
+    let mut wrong_digest = connect(&subject).await;
+    wrong_digest.write_all(&nonsense).await.expect("sent");
+    assert_closed(&mut wrong_digest).await;
+    subject.await_log(&["ghost@nowhere", "cookie"]).await;
+    for stream in &mut silent {
+        assert_closed(stream).await;
+    }
+    let peer = silent[2].local_addr().expect("an address").to_string();
+    subject.await_log(&[&peer]).await;
+    assert_well(&bed, &subject, before).await;
+}
+
+/// 200 connections that never speak: others are served meanwhile, and these are closed.
+pub(crate) async fn silent_connections(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let before = subject.open_files().await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(connect(&subject).await);
+    }
+    assert_eq!(ping(&alice, subject.node()).await, "pong");
+    for stream in &mut silent {
+        assert_closed(stream).await;
+    }
+    assert_eq!(
+        alice.eval(format!("disconnect_node('{}')", subject.node())).await,
+        "true"
+    );
+    assert_well(&bed, &subject, before).await;
+}
+
+/// A peer that dies when it has sent the beginning of a large message.
+pub(crate) async fn killed_in_mid_message(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let before = subject.open_files().await;
+    let alice = bed.erl("alice", "a").start().await;
+    assert_eq!(ping(&alice, subject.node()).await, "pong");
+    // While the subject stands still, no more than the sockets' buffers hold can be under way.
+    subject.pause().await;
+    let send = format!(
+        "spawn(fun() -> {{echo, '{}'}} ! {{self(), binary:copy(<<1>>, 64000000)}} end), timer:sleep(500)",
+        subject.node()
+    );
+    assert_eq!(alice.eval(send).await, "ok");
+    alice.kill().await;
+    subject.resume().await;
+    let down = format!("nodedown {} ", alice.node());
+    assert_eq!(
+        subject.await_event(&down, 1, LIMIT).await,
+        format!("{down}visible connection_closed")
+    );
+    assert_well(&bed, &subject, before).await;
+}
+
+/// The subject still runs, serves a newcomer, and ends up with as few open files as before.
+async fn assert_well(bed: &Bed, subject: &Subject, open_files: usize) {
+    assert!(subject.is_running().await, "the subject has ended");
+    let witness = bed.erl("witness", "b").start().await;
+    assert_eq!(ping(&witness, subject.node()).await, "pong");
+    assert_eq!(
+        witness
+            .eval(format!("echo_terms:every_type('{}')", subject.node()))
+            .await,
+        "ok"
+    );
+    assert_eq!(
+        witness
+            .eval(format!("disconnect_node('{}')", subject.node()))
+            .await,
+        "true"
+    );
+    let mut open = subject.open_files().await;
+    // A closed connection's file may go a moment later.
+    for _ in 0..100 {
+        if open <= open_files {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        open = subject.open_files().await;
+    }
+    panic!("{open} files are open; there were {open_files} before");
+}
+
+async fn connect(subject: &Subject) -> TcpStream {
+    TcpStream::connect(subject.address().await)
+        .await
+        .expect("the subject listens")
+}
+
+/// The other side closes, within the seven seconds that a handshake's step may take and some more.
+async fn assert_closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let closed = timeout(Duration::from_secs(15), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok(), "the subject leaves the connection open");
+}
+
+/// The first message of a handshake, from a node that has all that is asked of one.
+fn send_name(name: &str) -> Vec<u8> {
+    let mut message = b"N".to_vec();
+    message.extend_from_slice(&0x0d_07df_7fbd_u64.to_be_bytes());
+    message.extend_from_slice(&7_u32.to_be_bytes());
+    message.extend_from_slice(&u16::try_from(name.len()).expect("a short name").to_be_bytes());
+    message.extend_from_slice(name.as_bytes());
+    let mut packet = u16::try_from(message.len())
+        .expect("short")
+        .to_be_bytes()
+        .to_vec();
+    packet.append(&mut message);
+    packet
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("BED_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(1, |now| u64::from(now.subsec_nanos()) + 1)
+    })
+}
+
+/// Marsaglia's xorshift: enough to be different each time and the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_be_bytes()[3]
+    }
+}
