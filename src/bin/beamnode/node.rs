@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use beamnode::node::{Message, Node, NodeEvent, NodeType};
+use beamnode::node::{Message, Node, NodeEvent, NodeType, Process, RegisterError};
 use beamnode::term::Term;
 use tracing::warn;
 
@@ -51,7 +51,8 @@ async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => print(&event)?,
+                // Nobody reads: a node is up all the same.
+                Some(event) => drop(print(&event)),
                 None => break,
             },
             () = &mut end => break,
@@ -62,21 +63,19 @@ async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
 }
 
 /// Starts the process `echo`.
-fn serve_echo(node: &Node) -> Result<(), Box<dyn Error>> {
-    let me = node.process();
-    me.register("echo")?;
-    tokio::spawn(async move {
-        let mut me = me;
+fn serve_echo(node: &Node) -> Result<(), RegisterError> {
+    let echo = node.spawn(async |mut me| {
         while let Some(message) = me.recv().await {
             if let Err(error) = echo(&me, &message).await {
                 warn!(%error, "echo: no answer sent");
             }
         }
+        Ok(())
     });
-    Ok(())
+    node.register("echo", &echo)
 }
 
-async fn echo(me: &beamnode::node::Process, message: &Message) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn echo(me: &Process, message: &Message) -> Result<(), Box<dyn Error + Send + Sync>> {
     let term = message.term()?;
     let Some([Term::Pid(from), message]) = term.as_tuple().and_then(|tuple| tuple.array()) else {
         return Err(format!("{term} is not {{From, Message}}").into());
@@ -89,9 +88,9 @@ fn print(event: &NodeEvent) -> std::io::Result<()> {
     let kind = |hidden| if hidden { "hidden" } else { "visible" };
     let mut out = std::io::stdout().lock();
     match event {
-        NodeEvent::NodeUp { node, hidden } => writeln!(out, "nodeup {node} {}", kind(*hidden))?,
+        NodeEvent::NodeUp { node, hidden } => writeln!(out, "nodeup {} {}", node.as_str(), kind(*hidden))?,
         NodeEvent::NodeDown { node, hidden, reason } => {
-            writeln!(out, "nodedown {node} {} {reason}", kind(*hidden))?;
+            writeln!(out, "nodedown {} {} {reason}", node.as_str(), kind(*hidden))?;
         }
     }
     out.flush()

@@ -32,7 +32,8 @@ impl NodeOptions {
         let mut builder = match (&self.sname, &self.name) {
             (Some(name), _) => Node::short(name),
             (None, Some(name)) => Node::long(name),
-            (None, None) if peer.is_some_and(is_long) => Node::long(fallback),
+            // A long name needs a domain, which not every host has; nobody is to connect back to this one.
+            (None, None) if peer.is_some_and(is_long) => Node::long(format!("{fallback}@127.0.0.1")),
             (None, None) => Node::short(fallback),
         };
         if let Some(cookie) = &self.cookie {

@@ -37,7 +37,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
 
 async fn ping(args: &Args) -> Result<Result<(), PingError>, Box<dyn Error>> {
     let peer = Atom::new(&args.node)?;
-    let fallback = format!("beamnode_ping_{}", std::process::id());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let fallback = format!("beamnode_ping_{}_{}", std::process::id(), now.as_millis());
     let builder = args.options.builder(&fallback, Some(&args.node))?;
     // Without a name of its own choosing nobody is to find it: it neither listens nor shows.
     let anonymous = args.options.sname.is_none() && args.options.name.is_none();
