@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use crate::etf::DecodeError;
-use crate::node::{Destination, Down, Item, Message, Node, Process, SendError};
-use crate::term::{Atom, Pid, Reference, Term};
+use crate::node::{Destination, Item, Message, Node, Process, SendError, Until};
+use crate::term::{List, Pid, Reference, Term};
 
 /// A message that a server receives, taken apart.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn read(from: &Term) -> Option<Self> {
+    pub(super) fn read(from: &Term) -> Option<Self> {
         let [Term::Pid(pid), tag] = from.as_tuple()?.array::<2>()? else {
             return None;
         };
@@ -110,51 +110,115 @@ pub enum CallError {
     Stopped,
 }
 
-/// Calls a server, from a process of its own, so that an answer that comes too late meets nobody.
-pub(crate) async fn call(
-    node: &Node,
-    server: Item,
-    request: impl Into<Term>,
-    patience: Duration,
-) -> Result<Term, CallError> {
-    let mut me = node.process();
-    let monitor = me.monitor(server.clone()).await;
-    let to = match server {
-        Item::Pid(pid) => Destination::Pid(pid),
-        Item::Name { name, node } => Destination::Remote { name, node },
-    };
-    let from = (me.pid().clone(), monitor.clone());
-    me.send(
-        to,
-        Term::from((Atom::from_static("$gen_call"), from, request.into())),
-    )
-    .await?;
-    let answer = me.recv_select(|message| match message {
-        Message::Down(Down {
-            reference, reason, ..
-        }) if *reference == monitor => Some(
-            reason
-                .decode()
-                .map_err(CallError::Malformed)
-                .and_then(|reason| Err(CallError::Down(reason))),
-        ),
-        Message::Term(raw) => match raw.decode() {
-            Ok(term) => match term.as_tuple()?.array::<2>()? {
-                [Term::Reference(tag), reply] if tag == monitor => Some(Ok(reply)),
+impl Process {
+    /// Calls a server and waits for its answer, as `gen_server:call/3`; `gen_statem` servers are called the same way.
+    ///
+    /// An answer that comes after `patience` is dropped, and so is one to a call whose future was. Only from a node of OTP 23,
+    /// which has no aliases, it lands in the mailbox.
+    ///
+    /// ```no_run
+    /// # async fn example(mut me: beamnode::node::Process) -> Result<(), Box<dyn std::error::Error>> {
+    /// use beamnode::term;
+    /// use std::time::Duration;
+    ///
+    /// let value = me.call(("store", "alice@build"), term!({get, color}), Duration::from_secs(5)).await?;
+    /// println!("{value}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the server ends or does not exist, its node cannot be reached, or no answer comes in time.
+    pub async fn call(
+        &mut self,
+        server: impl Into<Item>,
+        request: impl Into<Term>,
+        patience: Duration,
+    ) -> Result<Term, CallError> {
+        let call = self.call_for_ever(server.into(), request.into());
+        tokio::time::timeout(patience, call)
+            .await
+            .unwrap_or(Err(CallError::TimedOut(patience)))
+    }
+
+    async fn call_for_ever(&mut self, server: Item, request: Term) -> Result<Term, CallError> {
+        let monitor = self
+            .monitor_with_alias(server.clone(), Until::ReplyDemonitor)
+            .await;
+        let _pending = Pending {
+            me: self.handle(),
+            monitor: monitor.clone(),
+        };
+        let to = match server {
+            Item::Pid(pid) => Destination::Pid(pid),
+            Item::Name { name, node } => Destination::Remote { name, node },
+        };
+        let tag = Term::List(List::cons(Term::atom("alias"), Term::from(monitor.clone())));
+        let from = (self.pid().clone(), tag.clone());
+        match self
+            .send(to, Term::from((Term::atom("$gen_call"), from, request)))
+            .await
+        {
+            // The monitor says why.
+            Ok(())
+            | Err(
+                SendError::Connect(_) | SendError::ConnectionLost { .. } | SendError::NotRegistered { .. },
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let answer = self.recv_select(|message| match message {
+            Message::Down(down) if down.reference == monitor => Some(match down.reason.decode() {
+                Ok(reason) => Err(CallError::Down(reason)),
+                Err(error) => Err(error.into()),
+            }),
+            Message::Term(raw) => match raw.decode().ok()?.as_tuple()?.array::<2>()? {
+                [theirs, reply] if theirs == tag => Some(Ok(reply)),
                 _ => None,
             },
-            Err(error) => Some(Err(error.into())),
-        },
-        _ => None,
-    });
-    match tokio::time::timeout(patience, answer).await {
-        Ok(Some(answer)) => answer,
-        Ok(None) => Err(CallError::Stopped),
-        Err(_) => Err(CallError::TimedOut(patience)),
+            _ => None,
+        });
+        answer.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Casts `request` to a server, as `gen_server:cast/2`: as a message, so a server that does not exist is no error.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn cast(&self, to: impl Into<Destination>, request: impl Into<Term>) -> Result<(), SendError> {
+        self.send(to, Term::from((Term::atom("$gen_cast"), request.into())))
+            .await
+    }
+
+    /// Casts without waiting, if that is to this node or to one that is connected.
+    pub(crate) fn post_cast(&self, to: impl Into<Destination>, request: impl Into<Term>) {
+        self.post(to, Term::from((Term::atom("$gen_cast"), request.into())));
     }
 }
 
-/// Casts `request` to `to`, if that is on this node or on one that is connected.
-pub(crate) fn cast(from: &Process, to: impl Into<Destination>, request: impl Into<Term>) {
-    from.post(to, Term::from((Atom::from_static("$gen_cast"), request.into())));
+impl Node {
+    /// Calls a server from a process of its own; see [`Process::call`].
+    ///
+    /// # Errors
+    /// When the server ends or does not exist, its node cannot be reached, or no answer comes in time.
+    pub async fn call(
+        &self,
+        server: impl Into<Item>,
+        request: impl Into<Term>,
+        patience: Duration,
+    ) -> Result<Term, CallError> {
+        self.process().call(server, request, patience).await
+    }
+}
+
+/// A call under way: at its end, whatever that is, nothing of it is left.
+struct Pending {
+    me: Process,
+    monitor: Reference,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.me.unalias(&self.monitor);
+        self.me.demonitor_flush(&self.monitor);
+    }
 }

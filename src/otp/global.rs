@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use tracing::debug;
 
-use super::call::{Request, cast};
+use super::call::Request;
 use crate::node::{Message, Node, Process};
 use crate::term::{Atom, Pid, Reference, Term};
 
@@ -70,7 +70,7 @@ impl Server {
                 self.me.node().name().clone(),
                 Term::from(true),
             );
-            cast(&self.me, (NAME, peer.as_str()), Term::from(in_sync));
+            self.me.post_cast((NAME, peer.as_str()), Term::from(in_sync));
         }
     }
 

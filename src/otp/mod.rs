@@ -5,6 +5,7 @@
 
 mod call;
 mod erpc;
+mod gen_server;
 mod global;
 mod net_kernel;
 mod rex;
@@ -14,6 +15,7 @@ mod supervisor;
 mod tests;
 
 pub use call::{CallError, Caller, Request};
+pub use gen_server::{Context, GenServer, run_server};
 pub(crate) use net_kernel::ping;
 pub use rpc::{Rpc, RpcError};
 pub use supervisor::{Child, Restart, Shutdown, Strategy, Supervisor};

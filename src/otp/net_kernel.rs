@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::call::{CallError, Request, call};
+use super::call::{CallError, Request};
 use crate::node::{Item, Node};
 use crate::term::{Atom, Term};
 
@@ -47,7 +47,7 @@ pub(crate) async fn ping(node: &Node, peer: &Atom) -> Result<(), CallError> {
         name: Atom::from_static(NAME),
         node: peer.clone(),
     };
-    match call(node, kernel, Term::from(request), PATIENCE).await? {
+    match node.call(kernel, Term::from(request), PATIENCE).await? {
         Term::Atom(answer) if answer == *"yes" => Ok(()),
         other => Err(CallError::Down(other)),
     }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::call::call;
 use super::*;
 use crate::dist::Cookie;
 use crate::epmd::resolver::Table as Hosts;
@@ -88,12 +87,7 @@ async fn a_child_that_ends_is_started_again_and_the_others_are_left_alone() {
     let (name, again) = started(&mut me).await;
     assert_eq!(name, Term::atom("one"));
     assert_ne!(again, first);
-    let children = within(call(
-        &node,
-        supervisor.into(),
-        Term::atom("which_children"),
-        Duration::from_secs(5),
-    ));
+    let children = within(node.call(supervisor, Term::atom("which_children"), Duration::from_secs(5)));
     let two = term!({two, (second), worker, []});
     let one = term!({one, (again), worker, []});
     assert_eq!(children.await.unwrap(), term!([(two), (one)]));
@@ -151,12 +145,7 @@ async fn a_transient_child_that_ends_normally_stays_ended() {
     me.monitor(&first).await;
     me.send(&first, Term::atom("normal")).await.unwrap();
     assert!(matches!(within(me.recv()).await, Some(Message::Down(_))));
-    let counts = call(
-        &node,
-        pid.into(),
-        Term::atom("count_children"),
-        Duration::from_secs(5),
-    );
+    let counts = node.call(pid, Term::atom("count_children"), Duration::from_secs(5));
     let expected = term!([{specs, 1}, {active, 0}, {supervisors, 0}, {workers, 1}]);
     assert_eq!(within(counts).await.unwrap(), expected);
 }
@@ -217,5 +206,111 @@ async fn a_call_to_a_node_that_goes_ends() {
     assert!(
         matches!(result, Err(RpcError::NoConnection | RpcError::Spawn(_))),
         "{result:?}"
+    );
+}
+
+/// Adds up what it is cast, answers calls at once or when it is told to, and ends when it is called `stop`.
+#[derive(Default)]
+struct Adder {
+    sum: i64,
+    waiting: Vec<Caller>,
+}
+
+impl GenServer for Adder {
+    async fn init(&mut self, context: &mut Context) -> Result<(), ExitReason> {
+        context.continue_with(Term::from(100));
+        Ok(())
+    }
+
+    async fn call(
+        &mut self,
+        _: &mut Context,
+        request: Term,
+        from: &Caller,
+    ) -> Result<Option<Term>, ExitReason> {
+        match request {
+            Term::Atom(word) if word == *"sum" => Ok(Some(Term::from(self.sum))),
+            Term::Atom(word) if word == *"later" => {
+                self.waiting.push(from.clone());
+                Ok(None)
+            }
+            other => Err(ExitReason::from(other)),
+        }
+    }
+
+    async fn cast(&mut self, context: &mut Context, request: Term) -> Result<(), ExitReason> {
+        match request {
+            Term::Integer(value) => self.sum += value,
+            _ => self
+                .waiting
+                .drain(..)
+                .for_each(|caller| caller.reply(context.process(), Term::from(self.sum))),
+        }
+        Ok(())
+    }
+
+    async fn continued(&mut self, _: &mut Context, start: Term) -> Result<(), ExitReason> {
+        if let Term::Integer(start) = start {
+            self.sum = start;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Term {
+        Term::from(self.sum)
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_server_answers_at_once_and_later_from_near_and_far() {
+    let [a, b] = pair().await;
+    b.start_server("adder", Adder::default()).unwrap();
+    let adder = ("adder", "b@localhost");
+    let mut me = a.process();
+    me.cast(adder, Term::from(5)).await.unwrap();
+    assert_eq!(
+        me.call(adder, Term::atom("sum"), PATIENCE).await.unwrap(),
+        Term::from(105)
+    );
+    let local = b.call(adder, Term::atom("later"), PATIENCE);
+    let far = me.call(adder, Term::atom("later"), PATIENCE);
+    let other = a.process();
+    let answered = async {
+        other.cast(adder, Term::from(1)).await.unwrap();
+        other.cast(adder, Term::atom("answer")).await.unwrap();
+    };
+    // Polled in this order, and each is on its way after its first poll.
+    let (local, far, ()) = within(async { tokio::join!(local, far, answered) }).await;
+    assert_eq!([local.unwrap(), far.unwrap()], [Term::from(106), Term::from(106)]);
+}
+
+#[tokio::test]
+async fn a_caller_is_told_when_the_server_ends_is_missing_or_is_slow() {
+    let [a, b] = pair().await;
+    b.start_server("adder", Adder::default()).unwrap();
+    let adder = ("adder", "b@localhost");
+    let mut me = a.process();
+    let slow = me
+        .call(adder, Term::atom("later"), Duration::from_millis(50))
+        .await;
+    assert!(matches!(slow, Err(CallError::TimedOut(_))), "{slow:?}");
+    me.cast(adder, Term::atom("answer")).await.unwrap();
+    let sum = me.call(adder, Term::atom("sum"), PATIENCE).await.unwrap();
+    assert_eq!(
+        (sum, me.mailbox_len()),
+        (Term::from(100), 0),
+        "the late answer is dropped"
+    );
+    let ended = me.call(adder, Term::atom("boom"), PATIENCE).await;
+    assert!(
+        matches!(&ended, Err(CallError::Down(reason)) if *reason == Term::atom("boom")),
+        "{ended:?}"
+    );
+    let missing = me.call(adder, Term::atom("sum"), PATIENCE).await;
+    assert!(
+        matches!(&missing, Err(CallError::Down(reason)) if *reason == Term::atom("noproc")),
+        "{missing:?}"
     );
 }
