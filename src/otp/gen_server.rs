@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::call::{Caller, Request};
 use crate::node::{ExitReason, Message, Node, Process, RegisterError};
-use crate::term::{Atom, Pid, Term};
+use crate::term::{Atom, List, Pid, Term};
 
 /// A server's state, and what it does with what it receives.
 ///
@@ -275,11 +275,14 @@ fn status(server: &impl GenServer, process: &Process, suspended: bool) -> Term {
     let state = Term::atom(if suspended { "suspended" } else { "running" });
     let header = Term::from((
         Term::atom("header"),
-        Term::from(format!("Status for {}", process.pid())),
+        Term::List(List::from_chars(&format!("Status for {}", process.pid()))),
     ));
     let data = Term::from((
         Term::atom("data"),
-        vec![Term::from((Term::from("State"), server.state()))],
+        vec![Term::from((
+            Term::List(List::from_chars("State")),
+            server.state(),
+        ))],
     ));
     let misc = Term::from(vec![header, data]);
     let details = Term::from(vec![
