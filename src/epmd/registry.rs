@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::message::{Name, NamesAnswer, NodeInfo, Registrant, put_decimal};
+use super::message::{LARGE_CREATION_VERSION, Name, NamesAnswer, NodeInfo, Registrant, put_decimal};
 
 /// How many names of nodes that have gone are remembered.
 const REMEMBERED: usize = 1000;
@@ -17,8 +17,6 @@ const REMEMBERED: usize = 1000;
 const REMEMBERED_DEBUGGING: usize = 5;
 /// Creations below are never handed out: 0 means "none", and 1 to 3 are those of the old form.
 const FIRST_CREATION: u32 = 4;
-/// The version of the distribution protocol from which on creations have 32 bits.
-const LARGE_CREATION_VERSION: u16 = 6;
 
 /// A connection to the daemon, by a number that no other open connection has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,14 +202,17 @@ impl Registry {
 /// How far the writing of a list has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// In the middle of the names.
-    #[doc(hidden)]
-    Names { before: u64 },
+    /// In the middle of the names: those that came before this one are left.
+    Names {
+        /// Its place in the order of their coming.
+        before: u64,
+    },
     /// In the middle of the living, for a dump.
-    #[doc(hidden)]
-    DumpLiving { before: u64 },
+    DumpLiving {
+        /// As of names.
+        before: u64,
+    },
     /// At those that have gone.
-    #[doc(hidden)]
     DumpGone,
     /// At the end.
     Done,
@@ -300,5 +301,126 @@ impl Gone {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn register(registry: &mut Registry, name: &str, connection: u64, now: u32) -> Option<u32> {
+        let node = Registrant::new(Name::new(name).unwrap(), 1);
+        registry.register(node, ConnectionId(connection), now)
+    }
+
+    /// Registers a name and gives it up.
+    fn pass(registry: &mut Registry, name: &str, now: u32) -> u32 {
+        let creation = register(registry, name, 0, now).unwrap();
+        assert_eq!(
+            registry.unregister(ConnectionId(0)),
+            Some(Name::new(name).unwrap())
+        );
+        creation
+    }
+
+    #[test]
+    fn a_name_is_held_by_one_connection() {
+        let mut registry = Registry::new(false);
+        assert_eq!(register(&mut registry, "alice", 1, 100), Some(100));
+        assert_eq!(register(&mut registry, "alice", 2, 100), None);
+        assert_eq!(registry.unregister(ConnectionId(2)), None);
+        assert_eq!(registry.len(), 1);
+        assert_eq!(
+            registry.unregister(ConnectionId(1)),
+            Some(Name::new("alice").unwrap())
+        );
+        assert!(registry.is_empty());
+    }
+
+    #[test]
+    fn creations_of_a_name_differ_from_one_to_the_next() {
+        let mut registry = Registry::new(false);
+        let creations: Vec<u32> = (0..4).map(|_| pass(&mut registry, "alice", 100)).collect();
+        assert_eq!(creations, [100, 101, 102, 103]);
+        // 0 to 3 mean something else, and the counter goes round.
+        assert_eq!(pass(&mut registry, "bob", 0), 4);
+        let last = pass(&mut registry, "carol", u32::MAX);
+        assert_eq!((last, pass(&mut registry, "carol", 0)), (u32::MAX, 4));
+    }
+
+    #[test]
+    fn old_nodes_get_creations_from_one_to_three_in_turn() {
+        let mut registry = Registry::new(false);
+        let mut creation = || {
+            let node = Registrant {
+                highest_version: 5,
+                ..Registrant::new(Name::new("old").unwrap(), 1)
+            };
+            let creation = registry.register(node, ConnectionId(0), 99).unwrap();
+            registry.unregister(ConnectionId(0));
+            creation
+        };
+        assert_eq!([creation(), creation(), creation(), creation()], [1, 2, 3, 1]);
+    }
+
+    #[test]
+    fn so_many_names_are_remembered_and_the_oldest_gives_way() {
+        // As stock's daemon in debug mode, seen: the seventh name takes over the counter of the first.
+        let mut registry = Registry::new(true);
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let creations: Vec<u32> = names
+            .iter()
+            .zip(100..)
+            .map(|(name, now)| pass(&mut registry, name, now))
+            .collect();
+        assert_eq!(creations, [100, 101, 102, 103, 104, 105, 100, 101]);
+        // Those called back come to the end of the queue.
+        assert_eq!(pass(&mut registry, "d", 200), 104);
+        let (mut listing, mut dump) = (Listing::DUMP, Vec::new());
+        while registry.continue_listing(&mut listing, 1000, &mut dump) {}
+        let dump = String::from_utf8(dump).unwrap();
+        let order: Vec<&str> = dump.split('<').skip(1).map(|line| &line[..1]).collect();
+        assert_eq!(order, ["c", "e", "f", "g", "h", "d"]);
+    }
+
+    #[test]
+    fn what_is_remembered_does_not_grow_with_what_has_gone() {
+        let mut registry = Registry::new(false);
+        for number in 0..5000 {
+            register(&mut registry, &format!("n{number}"), number, 100);
+        }
+        for number in 0..5000 {
+            registry.unregister(ConnectionId(number));
+            // Some come back again and again.
+            pass(&mut registry, "again", 100);
+        }
+        assert!(registry.is_empty() && registry.by_connection.is_empty() && registry.by_name.is_empty());
+        assert_eq!(registry.gone.by_name.len(), REMEMBERED + 1);
+        assert!(
+            registry.gone.queue.len() < 2 * REMEMBERED + 100,
+            "{}",
+            registry.gone.queue.len()
+        );
+    }
+
+    #[test]
+    fn a_list_goes_on_where_it_stopped_although_names_come_and_go() {
+        let mut registry = Registry::new(false);
+        for number in 0..100 {
+            register(&mut registry, &format!("n{number}"), number, 100);
+        }
+        let mut listing = Listing::NAMES;
+        let mut text = Vec::new();
+        assert!(registry.continue_listing(&mut listing, 200, &mut text));
+        assert!(text.len() < 300);
+        register(&mut registry, "new", 100, 100);
+        registry.unregister(ConnectionId(0));
+        while registry.continue_listing(&mut listing, 200, &mut text) {}
+        let text = String::from_utf8(text).unwrap();
+        let expected: String = (1..100)
+            .rev()
+            .map(|number| format!("name n{number} at port 1\n"))
+            .collect();
+        assert_eq!(text, expected);
     }
 }
