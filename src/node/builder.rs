@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::info;
@@ -55,6 +55,7 @@ pub struct Builder {
     ports: RangeInclusive<u16>,
     resolver: Arc<dyn Resolver>,
     epmd_program: Option<PathBuf>,
+    may_halt: bool,
 }
 
 /// Who a node is.
@@ -100,6 +101,7 @@ impl Builder {
             ports: 0..=0,
             resolver: Arc::new(epmd::resolver::Epmd::new()),
             epmd_program: None,
+            may_halt: false,
         }
     }
 
@@ -165,6 +167,14 @@ impl Builder {
     #[must_use]
     pub fn epmd_program(mut self, program: impl Into<PathBuf>) -> Self {
         self.epmd_program = Some(program.into());
+        self
+    }
+
+    /// Whether `erlang:halt` and `init:stop`, called from another node, end this program, as they end `erl`. Without it they stop
+    /// the node, and the program goes on.
+    #[must_use]
+    pub fn may_halt(mut self, may: bool) -> Self {
+        self.may_halt = may;
         self
     }
 
@@ -302,6 +312,10 @@ impl Builder {
             modules: Modules::default(),
             connections: Connections::default(),
             references: AtomicU64::new(rand::random()),
+            integers: AtomicU64::new(1),
+            started: Instant::now(),
+            asked: Mutex::new(Duration::ZERO),
+            may_halt: self.may_halt,
             runtime: tokio::runtime::Handle::current(),
             stopping: watch::Sender::new(false),
             resolver: self.resolver,

@@ -70,6 +70,27 @@ struct Spawning {
     tell: oneshot::Sender<Result<Pid, SpawnFailure>>,
 }
 
+/// What there is to know of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its registered name.
+    pub registered_name: Option<Atom>,
+    /// How many messages wait.
+    pub message_queue_len: usize,
+    /// What they take, in bytes.
+    pub mailbox_bytes: usize,
+    /// The processes that it is linked with.
+    pub links: Vec<Pid>,
+    /// What it monitors.
+    pub monitors: Vec<Item>,
+    /// Who monitors it.
+    pub monitored_by: Vec<Pid>,
+    /// Whether exit signals become messages.
+    pub trap_exit: bool,
+    /// Its group leader.
+    pub group_leader: Pid,
+}
+
 /// Why there is no new process.
 #[derive(Debug)]
 pub(crate) enum SpawnFailure {
@@ -411,6 +432,28 @@ impl Cell {
     /// The request could not be sent.
     pub(crate) fn not_spawning(&self, reference: &Reference) {
         self.lock().spawning.remove(reference);
+    }
+
+    pub(crate) fn info(&self) -> Option<ProcessInfo> {
+        let state = self.lock();
+        state.exited.is_none().then(|| ProcessInfo {
+            registered_name: state.name.clone(),
+            message_queue_len: state.mailbox.len(),
+            mailbox_bytes: state.mailbox.bytes(),
+            links: state.links.pids().cloned().collect(),
+            monitors: state
+                .monitors
+                .values()
+                .map(|monitor| monitor.item.clone())
+                .collect(),
+            monitored_by: state
+                .watchers
+                .values()
+                .map(|watcher| watcher.pid.clone())
+                .collect(),
+            trap_exit: state.trap_exit,
+            group_leader: state.leader.clone(),
+        })
     }
 
     pub(crate) fn leader(&self) -> Pid {

@@ -66,7 +66,7 @@ impl Dialing<'_> {
             name: LocalName::Named(inner.name.clone()),
             flags: self.flags,
             creation: inner.creation,
-            cookie: self.node.cookie_for(self.peer),
+            cookie: self.node.cookie(self.peer),
             peer: name,
         };
         Ok(net::connect(&addresses, dialed, SETUP_TIME, self).await?)
@@ -173,7 +173,7 @@ impl Gatekeeper for Gate {
         {
             return Decision::Refuse(Refusal::NotAllowed);
         }
-        let cookie = self.node.cookie_for(&peer);
+        let cookie = self.node.cookie(&peer);
         match inner.connections.incoming(&inner.name, name, &peer) {
             Incoming::Accept {
                 attempt,
@@ -225,7 +225,7 @@ impl Gatekeeper for Gate {
         let (name, creation) = (given.name.clone(), given.creation);
         match inner.connections.incoming(&inner.name, &name, &peer) {
             Incoming::Accept { attempt, cancel, .. } => {
-                let cookie = self.node.cookie_for(&peer);
+                let cookie = self.node.cookie(&peer);
                 let node = self.node.clone();
                 let admission = Admission {
                     node,

@@ -128,8 +128,7 @@ impl Links {
     }
 
     /// The pids of the active links.
-    #[cfg(test)]
-    fn pids(&self) -> impl Iterator<Item = &Pid> {
+    pub(crate) fn pids(&self) -> impl Iterator<Item = &Pid> {
         self.entries
             .iter()
             .filter(|(_, link)| link.state == State::Active)

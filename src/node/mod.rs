@@ -58,6 +58,7 @@ mod tests;
 
 pub use alias::{AliasKind, Until};
 pub use builder::Builder;
+pub use cell::ProcessInfo;
 pub use cookie::CookieFileError;
 pub use destination::Destination;
 pub use error::{ConnectError, DownReason, PingError, StartError};
@@ -73,7 +74,7 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -116,6 +117,11 @@ struct Inner {
     modules: Modules,
     connections: Connections,
     references: AtomicU64,
+    integers: AtomicU64,
+    started: Instant,
+    /// The uptime when `statistics(wall_clock)` was last asked for.
+    asked: Mutex<Duration>,
+    may_halt: bool,
     runtime: tokio::runtime::Handle,
     /// Whether the node is stopping; its tasks watch it.
     stopping: watch::Sender<bool>,
@@ -247,6 +253,17 @@ impl Node {
         self.0.table.all().iter().map(|cell| cell.pid().clone()).collect()
     }
 
+    /// What there is to know of a process of this node, as `process_info/1`; `None` when it does not live.
+    #[must_use]
+    pub fn process_info(&self, pid: &Pid) -> Option<ProcessInfo> {
+        self.cell(pid)?.info()
+    }
+
+    /// Gives a process of this node another group leader; `false` when it does not live.
+    pub fn set_group_leader(&self, pid: &Pid, leader: Pid) -> bool {
+        self.cell(pid).map(|cell| cell.set_leader(leader)).is_some()
+    }
+
     /// Gives `name` to the process `pid` of this node, as `register/2`. It has it until it ends.
     ///
     /// # Errors
@@ -321,6 +338,10 @@ impl Node {
     #[must_use]
     pub fn module(&self, name: Atom) -> Module<'_> {
         Module::new(self, name)
+    }
+
+    pub(crate) fn has_module(&self, name: &Atom) -> bool {
+        self.0.modules.has_module(name)
     }
 
     pub(crate) fn function(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Function> {
@@ -426,6 +447,39 @@ impl Node {
             .insert(node, cookie);
     }
 
+    /// The cookie for connections with `node`, as `erlang:get_cookie/1`.
+    #[must_use]
+    pub fn cookie(&self, node: &str) -> Cookie {
+        let cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        cookies.get(node).unwrap_or(&self.0.cookie).clone()
+    }
+
+    /// How long the node has been running.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// How long the node has been running, in all and since the last time this was asked: `statistics(wall_clock)`.
+    pub(crate) fn wall_clock(&self) -> (Duration, Duration) {
+        let all = self.uptime();
+        let last = std::mem::replace(
+            &mut *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner),
+            all,
+        );
+        (all, all.saturating_sub(last))
+    }
+
+    /// An integer that no other call on this node gives.
+    pub(crate) fn unique_integer(&self) -> u64 {
+        self.0.integers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether `halt` ends the program.
+    pub(crate) fn halts(&self) -> bool {
+        self.0.may_halt
+    }
+
     /// Stops the node: takes its name from EPMD, ends its processes with `shutdown`, and closes its connections. Ready when the
     /// last one is closed.
     pub async fn shutdown(&self) {
@@ -447,12 +501,6 @@ impl Node {
     }
 
     // How signals travel
-
-    /// The cookie for `peer`.
-    fn cookie_for(&self, peer: &str) -> Cookie {
-        let cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        cookies.get(peer).unwrap_or(&self.0.cookie).clone()
-    }
 
     /// The process behind `pid`, if it is of this incarnation of this node and lives.
     fn cell(&self, pid: &Pid) -> Option<Arc<Cell>> {

@@ -96,6 +96,12 @@ impl Modules {
             .map(|(_, function)| Arc::clone(function))
     }
 
+    /// Whether the node has any function of that module.
+    pub(crate) fn has_module(&self, module: &Atom) -> bool {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        functions.keys().any(|(found, _)| found == module)
+    }
+
     fn insert(&self, module: Atom, name: Atom, arity: usize, function: Function) {
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
         let arities = functions.entry((module, name)).or_default();

@@ -4,9 +4,11 @@
 //! that a user's process has not.
 
 mod call;
+mod erlang;
 mod erpc;
 mod gen_server;
 mod global;
+mod library;
 mod net_kernel;
 mod rex;
 mod rpc;
@@ -32,6 +34,8 @@ const MAILBOX: MailboxLimits = MailboxLimits {
 pub(crate) fn start(node: &Node) {
     net_kernel::start(node);
     erpc::start(node);
+    erlang::start(node);
+    library::start(node);
     rex::start(node);
     global::start(node);
 }
