@@ -43,6 +43,7 @@ async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
     let node = builder
         .net_ticktime(std::time::Duration::from_secs(args.net_ticktime.into()))
         .epmd_program(std::env::current_exe()?)
+        .may_halt(true)
         .start()
         .await?;
     let mut events = node.monitor_nodes(NodeType::All);
