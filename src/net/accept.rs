@@ -6,9 +6,11 @@ use crate::dist::handshake::{
     AskedName, AwaitName, AwaitReply, LengthPrefix, Local, Refusal, Rejected, ReplyReceived, Step,
 };
 use crate::dist::{Cookie, Flags, NodeName};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::{Span, field};
 
 /// What a node decides about a peer that connects, and what it is told of it.
 ///
@@ -103,6 +105,11 @@ pub(super) async fn accept<G: Gatekeeper, T: AsyncRead + AsyncWrite + Unpin>(
     let mut wire = Wire::new(io, prefix, setup_time);
     let asked = AwaitName::new(gatekeeper.local()).handle(&wire.receive(Step::SendName).await?);
     let asked = rejecting(&mut wire, asked).await?;
+    let node: &dyn Display = match &asked {
+        AskedName::Connection(asked) => asked.name(),
+        AskedName::Name(asked) => &asked.host(),
+    };
+    Span::current().record("node", field::display(node));
     match asked {
         AskedName::Connection(asked) => match gatekeeper.connection(asked.name(), asked.flags(), address) {
             Decision::Accept {

@@ -3,7 +3,6 @@
 use super::link::Link;
 use super::wire::{SetupError, Wire};
 use crate::dist::handshake::{self, Dialed, HandshakeError, LengthPrefix, StatusReceived, Step};
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -86,17 +85,4 @@ pub async fn shake_hands<T: AsyncRead + AsyncWrite + Unpin>(
     wire.send(&[reply], Step::Ack).await?;
     let established = state.handle(&wire.receive(Step::Ack).await?)?;
     Ok(Link::new(wire.io, wire.input, established))
-}
-
-/// An address if there is one: to name a peer in errors and logs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct At(pub(super) Option<SocketAddr>);
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(f),
-            None => f.write_str("unknown address"),
-        }
-    }
 }

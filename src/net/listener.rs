@@ -1,7 +1,6 @@
 //! The listener: where other nodes connect.
 
 use super::accept::{Gatekeeper, accept};
-use super::connect::At;
 use super::wire::SetupError;
 use crate::dist::handshake::{LengthPrefix, SETUP_TIME};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, field, warn, warn_span};
 
 /// Where to listen, and how patiently.
 #[derive(Clone, Debug)]
@@ -80,11 +79,15 @@ impl Listener {
                 Some(_) = handshakes.tasks.join_next() => handshakes.forget_done(),
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, address)) => {
+                        // A peer by IPv4 is one also on a socket for both families.
+                        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
                         if handshakes.tasks.len() >= self.options.unauthenticated {
                             handshakes.cut_oldest();
                         }
+                        // What is logged about the attempt says whose it is; the node's name once it has said it.
+                        let span = warn_span!("accept", peer = %address, node = field::Empty);
                         let work = shake(stream, address, self.options.setup_time, Arc::clone(&gatekeeper));
-                        let task = handshakes.tasks.spawn(work);
+                        let task = handshakes.tasks.spawn(work.instrument(span));
                         handshakes.by_age.push_back((address, task));
                     }
                     // Out of descriptors, or the peer is gone already: neither ends the listener.
@@ -132,18 +135,17 @@ async fn shake<G: Gatekeeper>(
     setup_time: Duration,
     gatekeeper: Arc<G>,
 ) {
-    let at = At(Some(address));
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(peer = %at, %error, "connection lost before it began");
+        debug!(%error, "connection lost before it began");
         return;
     }
     match accept(stream, LengthPrefix::Two, setup_time, Some(address), &*gatekeeper).await {
         Ok((admission, Ok(link))) => gatekeeper.established(admission, link.at(address)),
         Ok((admission, Err(error))) => {
-            warn!(peer = %at, %error, "connection not accepted");
+            warn!(%error, "connection not accepted");
             gatekeeper.failed(admission, error);
         }
-        Err(error) => warn!(peer = %at, %error, "connection not accepted"),
+        Err(error) => warn!(%error, "connection not accepted"),
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) async fn half_handshakes(bed: Bed) {
     let before = subject.open_files().await;
     // Each stops one message or part of one further than the one before.
     let name = send_name("ghost@nowhere");
-    let mut nonsense = name.clone();
+    let mut nonsense = send_name("liar@nowhere");
     nonsense.extend_from_slice(b"\0\x15r\0\0\0\0aaaaaaaaaaaaaaaa");
     for part in [
         &name[..1],
@@ -97,12 +97,12 @@ pub(crate) async fn half_handshakes(bed: Bed) {
     let mut wrong_digest = connect(&subject).await;
     wrong_digest.write_all(&nonsense).await.expect("sent");
     assert_closed(&mut wrong_digest).await;
-    subject.await_log(&["ghost@nowhere", "cookie"]).await;
+    subject.await_log(&["liar@nowhere", "cookie"]).await;
     for stream in &mut silent {
         assert_closed(stream).await;
     }
     let peer = silent[2].local_addr().expect("an address").to_string();
-    subject.await_log(&[&peer]).await;
+    subject.await_log(&[&peer, "ghost@nowhere"]).await;
     assert_well(&bed, &subject, before).await;
 }
 
