@@ -10,18 +10,18 @@ use tokio::{
 };
 
 use super::ping::ping;
-use crate::inside::{Bed, LIMIT, Subject};
+use crate::inside::{Beam, Bed, LIMIT, Subject};
 
 /// A peer with another cookie connects.
 pub(crate) async fn wrong_cookie(bed: Bed) {
     let subject = bed.subject().start().await;
-    let before = subject.open_files().await;
+    let witness = Witness::before(&bed, &subject).await;
     let mallory = bed.erl("mallory", "a").cookie("guessed").start().await;
     for _ in 0..3 {
         assert_eq!(ping(&mallory, subject.node()).await, "pang");
     }
     subject.await_log(&[mallory.node(), "cookie"]).await;
-    assert_well(&bed, &subject, before).await;
+    witness.assert_well(&subject).await;
     assert!(subject.events_about(mallory.node()).await.is_empty());
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn wrong_cookie_by_subject(bed: Bed) {
 /// Peers that speak another protocol, or none.
 pub(crate) async fn random_bytes(bed: Bed) {
     let subject = bed.subject().start().await;
-    let before = subject.open_files().await;
+    let witness = Witness::before(&bed, &subject).await;
     let seed = seed();
     eprintln!("seed {seed}");
     let mut random = Random(seed);
@@ -67,13 +67,13 @@ pub(crate) async fn random_bytes(bed: Bed) {
         .ok();
     assert_closed(&mut stream).await;
     subject.await_log(&[&peer]).await;
-    assert_well(&bed, &subject, before).await;
+    witness.assert_well(&subject).await;
 }
 
 /// Peers that begin as they should, and then stop speaking, or hang up.
 pub(crate) async fn half_handshakes(bed: Bed) {
     let subject = bed.subject().start().await;
-    let before = subject.open_files().await;
+    let witness = Witness::before(&bed, &subject).await;
     // Each stops one message or part of one further than the one before.
     let name = send_name("ghost@nowhere");
     let mut nonsense = send_name("liar@nowhere");
@@ -103,14 +103,14 @@ pub(crate) async fn half_handshakes(bed: Bed) {
     }
     let peer = silent[2].local_addr().expect("an address").to_string();
     subject.await_log(&[&peer, "ghost@nowhere"]).await;
-    assert_well(&bed, &subject, before).await;
+    witness.assert_well(&subject).await;
 }
 
 /// 200 connections that never speak: others are served meanwhile, and these are closed.
 pub(crate) async fn silent_connections(bed: Bed) {
     let subject = bed.subject().start().await;
     let alice = bed.erl("alice", "a").start().await;
-    let before = subject.open_files().await;
+    let witness = Witness::before(&bed, &subject).await;
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(connect(&subject).await);
@@ -123,13 +123,13 @@ pub(crate) async fn silent_connections(bed: Bed) {
         alice.eval(format!("disconnect_node('{}')", subject.node())).await,
         "true"
     );
-    assert_well(&bed, &subject, before).await;
+    witness.assert_well(&subject).await;
 }
 
 /// A peer that dies when it has sent the beginning of a large message.
 pub(crate) async fn killed_in_mid_message(bed: Bed) {
     let subject = bed.subject().start().await;
-    let before = subject.open_files().await;
+    let witness = Witness::before(&bed, &subject).await;
     let alice = bed.erl("alice", "a").start().await;
     assert_eq!(ping(&alice, subject.node()).await, "pong");
     // While the subject stands still, no more than the sockets' buffers hold can be under way.
@@ -146,36 +146,57 @@ pub(crate) async fn killed_in_mid_message(bed: Bed) {
         subject.await_event(&down, 1, LIMIT).await,
         format!("{down}visible connection_closed")
     );
-    assert_well(&bed, &subject, before).await;
+    witness.assert_well(&subject).await;
 }
 
-/// The subject still runs, serves a newcomer, and ends up with as few open files as before.
-async fn assert_well(bed: &Bed, subject: &Subject, open_files: usize) {
-    assert!(subject.is_running().await, "the subject has ended");
-    let witness = bed.erl("witness", "b").start().await;
-    assert_eq!(ping(&witness, subject.node()).await, "pong");
-    assert_eq!(
-        witness
-            .eval(format!("echo_terms:every_type('{}')", subject.node()))
-            .await,
-        "ok"
-    );
-    assert_eq!(
-        witness
-            .eval(format!("disconnect_node('{}')", subject.node()))
-            .await,
-        "true"
-    );
-    let mut open = subject.open_files().await;
-    // A closed connection's file may go a moment later.
-    for _ in 0..100 {
-        if open <= open_files {
-            return;
+/// A node that visits the subject before and after, and sees that it is as well as it was.
+struct Witness {
+    beam: Beam,
+    open_files: usize,
+}
+
+impl Witness {
+    async fn before(bed: &Bed, subject: &Subject) -> Self {
+        let beam = bed.erl("witness", "b").start().await;
+        let mut witness = Self { beam, open_files: 0 };
+        witness.visit(subject).await;
+        // What a first visit makes a node open for good is no loss; that the visit's own socket goes is waited for.
+        let (mut now, mut last) = (subject.open_files().await, usize::MAX);
+        while now < last {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            (last, now) = (now, subject.open_files().await);
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        open = subject.open_files().await;
+        witness.open_files = now;
+        witness
     }
-    panic!("{open} files are open; there were {open_files} before");
+
+    /// The subject still runs, serves a visitor, and has no more open files than before.
+    async fn assert_well(&self, subject: &Subject) {
+        assert!(subject.is_running().await, "the subject has ended");
+        self.visit(subject).await;
+        // A BEAM node starts a program that looks up names when it first needs one, and keeps it.
+        let allowed = self.open_files + if subject.is_rust() { 0 } else { 4 };
+        let mut open = subject.open_files().await;
+        // A closed connection's file may go a moment later.
+        for _ in 0..100 {
+            if open <= allowed {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            open = subject.open_files().await;
+        }
+        panic!("{open} files are open; there were {} before", self.open_files);
+    }
+
+    async fn visit(&self, subject: &Subject) {
+        let rust = subject.node();
+        assert_eq!(ping(&self.beam, rust).await, "pong");
+        assert_eq!(
+            self.beam.eval(format!("echo_terms:every_type('{rust}')")).await,
+            "ok"
+        );
+        assert_eq!(self.beam.eval(format!("disconnect_node('{rust}')")).await, "true");
+    }
 }
 
 async fn connect(subject: &Subject) -> TcpStream {
