@@ -327,6 +327,10 @@ const FRAGMENT: u8 = 70;
 
 /// What a frame is, passed on at once. Offsets are from its beginning.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and taken apart at once"
+)]
 enum Parsed {
     /// A message; its payload is to be put in.
     Whole {

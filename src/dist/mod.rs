@@ -35,6 +35,8 @@ mod fragment;
 pub mod handshake;
 mod name;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 mod tick;
 mod transmit;
 

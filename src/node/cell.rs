@@ -642,6 +642,7 @@ impl Cell {
         for (reference, watcher) in std::mem::take(&mut state.watchers) {
             let reason = reason.clone();
             let down = MonitorPExit {
+                process: Some(self.pid.clone()),
                 from: watcher.item,
                 to: watcher.pid,
                 reference,

@@ -379,6 +379,7 @@ impl Process {
         if !noted {
             let _ = self.cell.monitor(reference.clone(), item.clone(), None);
             let down = MonitorPExit {
+                process: None,
                 from: to,
                 to: self.pid().clone(),
                 reference: reference.clone(),

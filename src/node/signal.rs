@@ -60,6 +60,7 @@ impl Outbox {
                 reason: reason("noproc"),
             }),
             Control::MonitorP(MonitorP { from, to, reference }) => Control::MonitorPExit(MonitorPExit {
+                process: None,
                 from: to,
                 to: from,
                 reference,

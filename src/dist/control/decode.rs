@@ -407,6 +407,7 @@ impl Fields<'_> {
                 let leader = self.pid(Field::GroupLeader)?;
                 (
                     Control::GroupLeader(GroupLeader {
+                        from: None,
                         leader,
                         to: self.pid(Field::To)?,
                     }),
@@ -447,6 +448,7 @@ impl Fields<'_> {
                 };
                 (
                     Control::MonitorPExit(MonitorPExit {
+                        process: None,
                         from,
                         to,
                         reference,

@@ -58,12 +58,12 @@ impl Control {
             Self::UnlinkIdAck(ack) => Some(&ack.from),
             Self::Exit(exit) => Some(&exit.from),
             Self::Exit2(exit) => Some(&exit.from),
-            Self::GroupLeader(change) => Some(&change.leader),
+            Self::GroupLeader(change) => change.from.as_ref(),
             Self::MonitorP(monitor) => Some(&monitor.from),
             Self::DemonitorP(monitor) => Some(&monitor.from),
             Self::MonitorPExit(exit) => match &exit.from {
                 Monitored::Pid(pid) => Some(pid),
-                Monitored::Name(_) => None,
+                Monitored::Name(_) => exit.process.as_ref(),
             },
             Self::SpawnRequest(request) => Some(&request.from),
             // What the new process sends must not come before the reply.

@@ -27,6 +27,8 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{ControlError, Expected, Field};
 pub(super) use decode::{Decoded, Ends};
@@ -172,6 +174,8 @@ pub struct Exit2 {
 /// `group_leader/2`: operation 7.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupLeader {
+    /// Who changes it, to keep the order of what that process does. Not transmitted.
+    pub from: Option<Pid>,
     /// The new group leader.
     pub leader: Pid,
     /// Whose.
@@ -203,6 +207,8 @@ pub struct DemonitorP {
 /// A monitored process has ended: operations 21 and 28.
 #[derive(Clone, Debug)]
 pub struct MonitorPExit {
+    /// The process that has ended, where `from` is its name, to keep the order of what it has done. Not transmitted.
+    pub process: Option<Pid>,
     /// Who has ended, as in the [`MonitorP`].
     pub from: Monitored,
     /// Who is told.
