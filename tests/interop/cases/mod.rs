@@ -6,11 +6,13 @@ use crate::inside::Bed;
 
 mod attacks;
 mod bed;
+mod calls;
 mod command;
 mod down;
 mod echo;
 mod figures;
 mod ping;
+mod processes;
 mod services;
 
 /// One thing that must hold, on every release.
@@ -121,6 +123,19 @@ pub(crate) fn all() -> Vec<Case> {
         case!(services::monitor_of_nobody),
         case!(services::monitor_of_killed),
         case!(services::unasked_traffic),
+        case!(processes::links_of_subject),
+        case!(processes::exit_signals),
+        case!(processes::monitors_of_subject),
+        case!(processes::spawning_on_subject),
+        case!(processes::links_by_us).rust_only(),
+        case!(processes::monitors_by_us).rust_only(),
+        case!(processes::aliases_by_us).rust_only(),
+        case!(processes::at_random).rust_only(),
+        case!(calls::rpc_to_subject),
+        case!(calls::subject_killed_in_call),
+        case!(calls::rpc_by_us).rust_only(),
+        case!(calls::server_of_ours).rust_only(),
+        case!(calls::server_of_theirs).rust_only(),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::random_bytes),

@@ -1,0 +1,405 @@
+//! Links, monitors, exits and spawning, with the subject on the other side, and with us asking a BEAM node.
+
+use std::time::Duration;
+
+use beamnode::dist::Cookie;
+use beamnode::node::{ExitReason, Message, Node, Process, SpawnOptions, Until};
+use beamnode::term;
+use beamnode::term::{Atom, Pid, Term};
+
+use crate::inside::{Beam, Bed, COOKIE, Subject};
+
+/// Alice, who is connected to the subject.
+async fn connected(bed: &Bed) -> (Subject, Beam) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    assert_eq!(super::ping::ping(&alice, subject.node()).await, "pong");
+    (subject, alice)
+}
+
+/// Evaluates on `node`, with `N` the subject, and `M` a function that gives the next message or `none`; the value must
+/// match `pattern`.
+pub(super) async fn check(node: &Beam, subject: &Subject, expression: &str, pattern: &str) {
+    let source = format!(
+        "(fun() -> N = '{}', M = fun() -> receive X -> X after 5000 -> none end end, _ = {{N, M}}, \
+         case begin {expression} end of {pattern} -> ok; Other -> {{Other}} end end)()",
+        subject.node(),
+    );
+    assert_eq!(node.eval(source).await, "ok", "{expression} must give {pattern}");
+}
+
+/// A linked process that ends tells the other side, with its reason to the letter.
+pub(crate) async fn links_of_subject(bed: Bed) {
+    let (subject, alice) = connected(&bed).await;
+    for (function, pattern) in [
+        ("erlang, exit, [bye]", "{'EXIT', _, bye}"),
+        ("erlang, exit, [normal]", "{'EXIT', _, normal}"),
+        (
+            "erlang, exit, [{shutdown, [1, <<2>>]}]",
+            "{'EXIT', _, {shutdown, [1, <<2>>]}}",
+        ),
+        ("erlang, throw, [x]", "{'EXIT', _, {{nocatch, x}, _}}"),
+        ("erlang, error, [x]", "{'EXIT', _, {x, _}}"),
+        (
+            "no, where, [1]",
+            "{'EXIT', _, {undef, [{no, where, [1], []} | _]}}",
+        ),
+        ("timer, sleep, [1]", "{'EXIT', _, normal}"),
+    ] {
+        let expression = format!("process_flag(trap_exit, true), spawn_link(N, {function}), M()");
+        check(&alice, &subject, &expression, pattern).await;
+    }
+}
+
+/// Exit signals reach a process of the subject and have the effect that they have in Erlang.
+pub(crate) async fn exit_signals(bed: Bed) {
+    let (subject, alice) = connected(&bed).await;
+    for (reason, pattern) in [
+        ("bye", "{'DOWN', R, process, P, bye}"),
+        ("kill", "{'DOWN', R, process, P, killed}"),
+    ] {
+        let expression = format!(
+            "{{P, R}} = spawn_monitor(N, timer, sleep, [infinity]), exit(P, {reason}), {{P, R, M()}}"
+        );
+        check(&alice, &subject, &expression, &format!("{{P, R, {pattern}}}")).await;
+    }
+    let ignored = "{P, R} = spawn_monitor(N, timer, sleep, [infinity]), exit(P, normal), \
+                   L = receive X -> X after 200 -> none end, exit(P, kill), {L, M(), R, P}";
+    check(
+        &alice,
+        &subject,
+        ignored,
+        "{none, {'DOWN', R, process, P, killed}, R, P}",
+    )
+    .await;
+    // A process that dies takes those it is linked with along.
+    let linked = "{P, R} = spawn_monitor(N, timer, sleep, [infinity]), \
+                  spawn(fun() -> link(P), exit(crash) end), {M(), R, P}";
+    check(&alice, &subject, linked, "{{'DOWN', R, process, P, crash}, R, P}").await;
+    let unlinked = "{P, R} = spawn_monitor(N, timer, sleep, [infinity]), \
+                    {Q, S} = spawn_monitor(fun() -> link(P), unlink(P), exit(crash) end), \
+                    {'DOWN', S, process, Q, crash} = M(), \
+                    L = receive X -> X after 200 -> none end, exit(P, kill), {L, M(), R, P}";
+    check(
+        &alice,
+        &subject,
+        unlinked,
+        "{none, {'DOWN', R, process, P, killed}, R, P}",
+    )
+    .await;
+}
+
+/// Monitors fire once, by pid and by name, and not when they are taken away.
+pub(crate) async fn monitors_of_subject(bed: Bed) {
+    let (subject, alice) = connected(&bed).await;
+    let by_name = "P = spawn(N, timer, sleep, [infinity]), true = rpc:call(N, erlang, register, [bed_name, P]), \
+                   R = monitor(process, {bed_name, N}), exit(P, bye), {M(), R, N}";
+    check(
+        &alice,
+        &subject,
+        by_name,
+        "{{'DOWN', R, process, {bed_name, N}, bye}, R, N}",
+    )
+    .await;
+    let taken = "P = spawn(N, timer, sleep, [infinity]), R = monitor(process, P), true = demonitor(R, [info]), \
+                 S = monitor(process, P), exit(P, bye), {M(), S, demonitor(R, [info]), receive X -> X after 100 -> none end}";
+    check(
+        &alice,
+        &subject,
+        taken,
+        "{{'DOWN', S, process, _, bye}, S, false, none}",
+    )
+    .await;
+    let gone = "P = spawn(N, erlang, self, []), timer:sleep(100), R = monitor(process, P), {M(), R, P}";
+    check(&alice, &subject, gone, "{{'DOWN', R, process, P, noproc}, R, P}").await;
+}
+
+/// Every way to spawn on the subject, with the answers of a BEAM node.
+pub(crate) async fn spawning_on_subject(bed: Bed) {
+    let (subject, alice) = connected(&bed).await;
+    let plain = "S = self(), P = spawn(N, erlang, send, [S, hello]), true = node(P) =:= N, M()";
+    check(&alice, &subject, plain, "hello").await;
+    let fun = "S = self(), spawn(N, erlang, apply, [fun erlang:send/2, [S, hello]]), M()";
+    check(&alice, &subject, fun, "hello").await;
+    let options = "process_flag(trap_exit, true), \
+                   {P, R} = spawn_opt(N, timer, sleep, [infinity], [link, monitor, {priority, low}]), \
+                   exit(P, bye), {lists:sort([M(), M()]), P, R}";
+    check(
+        &alice,
+        &subject,
+        options,
+        "{[{'EXIT', P, bye}, {'DOWN', R, process, P, bye}], P, R}",
+    )
+    .await;
+    let request = "R = spawn_request(N, erlang, self, [], [monitor]), \
+                   {spawn_reply, R, ok, P} = M(), {M(), R, P}";
+    check(
+        &alice,
+        &subject,
+        request,
+        "{{'DOWN', R, process, P, normal}, R, P}",
+    )
+    .await;
+    let tagged = "R = spawn_request(N, timer, sleep, [infinity], [{reply_tag, tag}, {monitor, [{tag, down}]}]), \
+                  {tag, R, ok, P} = M(), exit(P, kill), {M(), R, P}";
+    // Tags of monitors came with OTP 24.
+    if bed.release() > 23 {
+        check(&alice, &subject, tagged, "{{down, R, process, P, killed}, R, P}").await;
+    }
+    let bad = "R = spawn_request(N, erlang, self, [], [nonsense]), {M(), R}";
+    check(&alice, &subject, bad, "{{spawn_reply, R, error, badopt}, R}").await;
+}
+
+/// A node of ours that speaks with `alice`.
+async fn node_of_ours(bed: &Bed) -> (Node, Process, Beam, Atom) {
+    let alice = bed.erl("alice", "a").start().await;
+    let name = format!("asking@{}", bed.rust_host_name());
+    let node = Node::builder(name)
+        .cookie(Cookie::new(COOKIE).unwrap())
+        .start()
+        .await
+        .unwrap();
+    let me = node.process();
+    let there = Atom::new(alice.node()).unwrap();
+    (node, me, alice, there)
+}
+
+async fn next(me: &mut Process) -> Term {
+    let message = tokio::time::timeout(Duration::from_secs(10), me.recv()).await;
+    message
+        .expect("no message within ten seconds")
+        .expect("the process has ended")
+        .term()
+        .unwrap()
+}
+
+/// Spawns on alice, linked and monitored as `options` say.
+async fn spawn(
+    me: &Process,
+    there: &Atom,
+    function: &'static str,
+    arguments: Vec<Term>,
+    options: SpawnOptions,
+) -> Pid {
+    let function = (Atom::from_static("erlang"), Atom::from_static(function));
+    me.spawn_on(there, function, arguments, options)
+        .await
+        .unwrap()
+        .pid
+}
+
+/// What happens to processes of a BEAM node is told to ours that is linked with them.
+pub(crate) async fn links_by_us(bed: Bed) {
+    let (node, mut me, _alice, there) = node_of_ours(&bed).await;
+    me.trap_exit(true);
+    let link = SpawnOptions {
+        link: true,
+        monitor: false,
+    };
+    let pid = spawn(&me, &there, "exit", vec![Term::atom("bye")], link).await;
+    assert_eq!(next(&mut me).await, term!({(Term::atom("EXIT")), (pid), bye}));
+    let sleeping = (Atom::from_static("timer"), Atom::from_static("sleep"));
+    let sleep = async |me: &Process, options| {
+        let forever = vec![Term::atom("infinity")];
+        me.spawn_on(&there, sleeping.clone(), forever, options)
+            .await
+            .unwrap()
+    };
+    let killed = sleep(&me, link).await.pid;
+    me.exit_other(&killed, ExitReason::KILL).await.unwrap();
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("EXIT")), (killed.clone()), killed})
+    );
+    me.link(&killed).await;
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("EXIT")), (killed), noproc})
+    );
+    // Ours dies, and theirs with it.
+    let ours = node.process();
+    let theirs = sleep(&me, SpawnOptions::default()).await.pid;
+    let monitor = me.monitor(&theirs).await;
+    ours.link(&theirs).await;
+    ours.exit(Term::atom("crash"));
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("DOWN")), (monitor), process, (theirs), crash})
+    );
+    // Unlinked, ours dies alone.
+    let ours = node.process();
+    let theirs = sleep(
+        &me,
+        SpawnOptions {
+            link: false,
+            monitor: true,
+        },
+    )
+    .await;
+    ours.link(&theirs.pid).await;
+    ours.unlink(&theirs.pid);
+    ours.exit(Term::atom("crash"));
+    me.exit_other(&theirs.pid, Term::atom("later")).await.unwrap();
+    let down = term!({(Term::atom("DOWN")), (theirs.monitor.unwrap()), process, (theirs.pid), later});
+    assert_eq!(next(&mut me).await, down);
+    node.shutdown().await;
+}
+
+/// Monitors of ours on a BEAM node's processes and names.
+pub(crate) async fn monitors_by_us(bed: Bed) {
+    let (node, mut me, alice, there) = node_of_ours(&bed).await;
+    alice
+        .eval("register(bed_name, spawn(fun() -> receive die -> exit(bye) end end))")
+        .await;
+    let name = Atom::from_static("bed_name");
+    let monitor = me.monitor((name.clone(), there.clone())).await;
+    me.send(("bed_name", alice.node()), Term::atom("die"))
+        .await
+        .unwrap();
+    let item = || Term::from((name.clone(), there.clone()));
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("DOWN")), (monitor), process, (item()), bye})
+    );
+    let monitor = me.monitor((name.clone(), there.clone())).await;
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("DOWN")), (monitor), process, (item()), noproc})
+    );
+    let pid = spawn(&me, &there, "self", vec![], SpawnOptions::default()).await;
+    let monitor = me.monitor(&pid).await;
+    let Some([.., reason]) = next(&mut me).await.as_tuple().unwrap().array::<5>() else {
+        panic!("no 'DOWN'")
+    };
+    assert!(
+        ["normal", "noproc"].iter().any(|known| reason.is_atom(known)),
+        "{reason}"
+    );
+    assert!(!me.demonitor_flush(&monitor));
+    // The node goes.
+    let standing = me.monitor(("kernel_sup", "none@nowhere")).await;
+    let Some(Message::Down(down)) = me.recv().await else {
+        panic!("no 'DOWN'")
+    };
+    assert_eq!(down.reference, standing);
+    let kernel = me.monitor((Atom::from_static("kernel_sup"), there.clone())).await;
+    node.ping(&there).await.unwrap();
+    alice.kill().await;
+    let item = Term::from((Term::atom("kernel_sup"), there));
+    assert_eq!(
+        next(&mut me).await,
+        term!({(Term::atom("DOWN")), (kernel), process, (item), noconnection})
+    );
+    node.shutdown().await;
+}
+
+/// An answer through an alias of ours comes once; one after it was taken away does not.
+pub(crate) async fn aliases_by_us(bed: Bed) {
+    let (node, mut me, alice, there) = node_of_ours(&bed).await;
+    let echo = "register(alias_echo, spawn(fun L() -> receive {To, X} -> To ! X, L() end end))";
+    // Releases before 24 have no aliases to send to.
+    if bed.release() < 24 {
+        return node.shutdown().await;
+    }
+    alice.eval(echo).await;
+    let alias = me.alias(Until::Reply);
+    for n in [1, 2] {
+        me.send(("alias_echo", there.as_str()), term!({(alias.clone()), (n)}))
+            .await
+            .unwrap();
+    }
+    me.send(("alias_echo", there.as_str()), term!({(me.pid().clone()), 3}))
+        .await
+        .unwrap();
+    assert_eq!(
+        [next(&mut me).await, next(&mut me).await],
+        [Term::from(1), Term::from(3)]
+    );
+    let alias = me.alias(Until::Unalias);
+    me.unalias(&alias);
+    me.send(("alias_echo", there.as_str()), term!({(alias), 4}))
+        .await
+        .unwrap();
+    me.send(("alias_echo", there.as_str()), term!({(me.pid().clone()), 5}))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut me).await, Term::from(5));
+    node.shutdown().await;
+}
+
+/// Processes of ours and theirs linked, monitored, unlinked and killed at random: every monitor fires once, and nothing stays
+/// behind on either side. The seed is printed.
+pub(crate) async fn at_random(bed: Bed) {
+    let (node, mut me, alice, there) = node_of_ours(&bed).await;
+    let seed: u64 = std::env::var("BED_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand_seed);
+    bed.note(format!("BED_SEED={seed}")).await;
+    let mut state = seed | 1;
+    let mut random = move |below: u64| {
+        // xorshift: enough to choose among a few things, and the same for the same seed.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let sleeping = (Atom::from_static("timer"), Atom::from_static("sleep"));
+    let before = alice
+        .eval("erlang:system_info(process_count)")
+        .await
+        .integers::<1>()[0];
+    for _ in 0..300 {
+        let options = SpawnOptions {
+            link: false,
+            monitor: true,
+        };
+        let forever = vec![Term::atom("infinity")];
+        let theirs = me
+            .spawn_on(&there, sleeping.clone(), forever, options)
+            .await
+            .unwrap();
+        let ours = node.process();
+        let mut linked = false;
+        for _ in 0..random(6) {
+            match random(4) {
+                0 => {
+                    ours.link(&theirs.pid).await;
+                    linked = true;
+                }
+                1 => {
+                    ours.unlink(&theirs.pid);
+                    linked = false;
+                }
+                2 => {
+                    let monitor = ours.monitor(&theirs.pid).await;
+                    if random(2) == 0 {
+                        ours.demonitor(&monitor);
+                    }
+                }
+                _ => drop(ours.monitor(&theirs.pid).await),
+            }
+        }
+        ours.exit(Term::atom("crash"));
+        me.exit_other(&theirs.pid, ExitReason::KILL).await.unwrap();
+        let reason = if linked { "crash" } else { "killed" };
+        let monitor = theirs.monitor.unwrap();
+        let down = term!({(Term::atom("DOWN")), (monitor), process, (theirs.pid), (Term::atom(reason))});
+        assert_eq!(next(&mut me).await, down, "BED_SEED={seed}");
+    }
+    assert_eq!(me.mailbox_len(), 0, "BED_SEED={seed}");
+    let after = alice
+        .eval("erlang:system_info(process_count)")
+        .await
+        .integers::<1>()[0];
+    assert!(
+        (after - before).abs() < 10,
+        "{before} processes, then {after}; BED_SEED={seed}"
+    );
+    node.shutdown().await;
+}
+
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0)
+}
