@@ -8,6 +8,7 @@ use crate::term::compare::{Comparison, Place};
 use crate::term::walk::PidRef;
 use crate::term::{Atom, List, Pid, Port, Reference, Repr, Term, mask};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Encodes a term, version byte first.
 ///
@@ -176,6 +177,62 @@ impl Writer {
         (self.bytes, Atoms::from(self.table.unwrap_or_default()))
     }
 
+    /// How many bytes have been written.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was written beyond so many bytes.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
+    /// Writes bytes that are a term, or a piece of one, already.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Puts right the length in the head, of five bytes, that stands at an offset.
+    #[cfg(feature = "serde")]
+    pub(crate) fn set_length(&mut self, start: usize, length: u32) {
+        if let Some(slot) = self.bytes.get_mut(start + 1..start + 5) {
+            slot.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+
+    /// Turns the list that begins at an offset and has just been ended into a string, if its elements are integers from 0 to
+    /// 255.
+    #[cfg(feature = "serde")]
+    pub(crate) fn compact_string(&mut self, start: usize, length: usize) {
+        const HEAD: usize = 5;
+        let elements = self.bytes.get(start + HEAD..).unwrap_or_default();
+        let (pairs, nil) = elements.as_chunks::<2>();
+        let string = length <= MAX_STRING
+            && elements.len() == length * 2 + 1
+            && nil == [tag::NIL]
+            && pairs.iter().all(|[tag, _]| *tag == tag::SMALL_INTEGER);
+        if string {
+            let bytes: Vec<u8> = pairs.iter().map(|[_, value]| *value).collect();
+            self.bytes.truncate(start);
+            self.string(&bytes);
+        }
+    }
+
+    /// Writes the list of the code points of a text.
+    #[cfg(feature = "serde")]
+    pub(crate) fn charlist(&mut self, text: &str) {
+        let latin1 = latin1(text).filter(|bytes| bytes.len() <= MAX_STRING);
+        match latin1 {
+            Some(bytes) if bytes.is_empty() => self.nil(),
+            Some(bytes) => self.string(&bytes),
+            None => {
+                self.tag_and_length(tag::LIST, text.chars().count());
+                text.chars().for_each(|c| self.integer(u32::from(c).into()));
+                self.nil();
+            }
+        }
+    }
+
     /// Writes an integer.
     pub fn integer(&mut self, value: i64) {
         if let Ok(value) = u8::try_from(value) {
@@ -197,7 +254,7 @@ impl Writer {
         }
     }
 
-    fn big(&mut self, negative: bool, magnitude: &[u8]) {
+    pub(crate) fn big(&mut self, negative: bool, magnitude: &[u8]) {
         match u8::try_from(magnitude.len()) {
             Ok(len) => self.bytes.extend_from_slice(&[tag::SMALL_BIG, len]),
             Err(_) => self.tag_and_length(tag::LARGE_BIG, magnitude.len()),
@@ -471,7 +528,7 @@ impl Writer {
                 self.nil();
             }
             Repr::Nodes { handle, first, .. } => {
-                let block = &*handle.block;
+                let block = &handle.block;
                 let end = handle.at + block.span(handle.at);
                 let run = match block.node(handle.at) {
                     Node::List {
@@ -495,7 +552,7 @@ impl Writer {
     }
 
     /// Writes a node without its children, which follow it in its run, or else are put in a run of their own.
-    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32, node: Node) {
+    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Arc<Block>, at: u32, node: Node) {
         // Leaves of several nodes and lists written as strings are stepped over.
         let skip = |runs: &mut Vec<Run<'a>>, count: u32| {
             if let Some(run) = runs.last_mut() {
@@ -592,7 +649,7 @@ impl Writer {
     }
 
     /// Writes a list that is made of several.
-    fn linked<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Block, at: u32) {
+    fn linked<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Arc<Block>, at: u32) {
         let Node::List { len, span, .. } = block.node(at) else {
             return;
         };
@@ -657,7 +714,7 @@ fn float_text(value: f64) -> [u8; 31] {
 /// Nodes still to be written.
 #[derive(Clone, Copy)]
 struct Run<'a> {
-    block: &'a Block,
+    block: &'a Arc<Block>,
     at: u32,
     end: u32,
     then: Then,

@@ -12,10 +12,11 @@
 use super::decode::Limits;
 use super::error::{DecodeError, DecodeErrorKind, Limit, Type};
 use super::keys::{Keys, Scope};
+use super::scan::{self, Rest, atom_bytes, byte, chunk, float_text, integer};
 use super::tag;
 use crate::term::block::{Kind, Node, Tail};
 use crate::term::number::{small, trim};
-use crate::term::{Atom, MAX_REFERENCE_WORDS, Term, is_short_enough};
+use crate::term::{Atom, MAX_REFERENCE_WORDS, Term};
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -40,9 +41,6 @@ pub(super) struct Parser<'a> {
     /// Maps with compound keys, to be looked at when the term is complete.
     later: Vec<u32>,
 }
-
-/// What is left of the input.
-type Rest<'a> = &'a [u8];
 
 /// The nodes of a term, the atoms they refer to beside the table, and where in the input the term ends.
 pub(super) type Parsed = (Vec<Node>, Vec<Term>, usize);
@@ -397,44 +395,31 @@ impl<'a> Parser<'a> {
 
     /// An atom's node.
     fn atom(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<Node> {
-        let len = match tag {
-            tag::ATOM_CACHE_REF => {
-                let index = byte(rest)?;
-                return if usize::from(index) < self.table.len() {
-                    Ok(Node::TableAtom(index.into()))
-                } else {
-                    Err(DecodeErrorKind::NoSuchAtom(index))
-                };
-            }
-            tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM => byte(rest)?.into(),
-            tag::ATOM_UTF8 | tag::ATOM => u32::from(u16::from_be_bytes(chunk(rest)?)),
-            // What local terms have in the place of their node's name.
-            tag::NIL if self.local => return self.side_atom("nonode@nohost"),
-            _ => return Err(DecodeErrorKind::Expected(Type::Atom)),
-        };
-        let before = *rest;
-        let offset = self.take(rest, len as usize)?;
-        let bytes = before.get(..len as usize).unwrap_or_default();
-        if bytes.is_ascii() {
-            return if len <= MAX {
-                Ok(Node::Atom { len, offset })
+        if tag == tag::ATOM_CACHE_REF {
+            let index = byte(rest)?;
+            let known = usize::from(index) < self.table.len();
+            return if known {
+                Ok(Node::TableAtom(index.into()))
             } else {
-                Err(DecodeErrorKind::AtomTooLong)
+                Err(DecodeErrorKind::NoSuchAtom(index))
             };
         }
-        if matches!(tag, tag::ATOM | tag::SMALL_ATOM) {
-            if len > MAX {
-                return Err(DecodeErrorKind::AtomTooLong);
-            }
+        if tag == tag::NIL && self.local {
+            // What local terms have in the place of their node's name.
+            return self.side_atom("nonode@nohost");
+        }
+        let (bytes, latin1) = atom_bytes(tag, rest)?;
+        if latin1 {
             let text: String = bytes.iter().copied().map(char::from).collect();
             return self.side_atom(&text);
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| DecodeErrorKind::AtomNotUtf8)?;
-        if is_short_enough(text) {
-            Ok(Node::Atom { len, offset })
-        } else {
-            Err(DecodeErrorKind::AtomTooLong)
-        }
+        let offset = self.input.len() - rest.len() - bytes.len();
+        // At most 255 characters.
+        let len = u32::try_from(bytes.len()).unwrap_or(0);
+        Ok(Node::Atom {
+            len,
+            offset: offset as u64,
+        })
     }
 
     /// An atom whose text is not in the input.
@@ -449,15 +434,6 @@ impl<'a> Parser<'a> {
     fn next_atom(&mut self, rest: &mut Rest<'a>) -> Result<Node> {
         let tag = byte(rest)?;
         self.atom(tag, rest)
-    }
-
-    /// The integer of at most 32 bits that must come next.
-    fn next_integer(&self, rest: &mut Rest<'a>) -> Result<i64> {
-        match byte(rest)? {
-            tag::SMALL_INTEGER => Ok(byte(rest)?.into()),
-            tag::INTEGER => Ok(i32::from_be_bytes(chunk(rest)?).into()),
-            _ => Err(DecodeErrorKind::Expected(Type::Integer)),
-        }
     }
 
     /// The node of a big integer, or of a small one that was written as a big one.
@@ -481,22 +457,11 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// The creation of an identifier: a word, or in the old forms a byte of which two bits count.
-    fn creation(rest: &mut Rest<'a>, old: bool) -> Result<u32> {
-        if !old {
-            return Ok(u32::from_be_bytes(chunk(rest)?));
-        }
-        match byte(rest)? {
-            creation @ 0..=3 => Ok(creation.into()),
-            creation => Err(DecodeErrorKind::BadCreation(creation)),
-        }
-    }
-
     fn pid(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
         let node = self.next_atom(rest)?;
         let id = u32::from_be_bytes(chunk(rest)?);
         let serial = u32::from_be_bytes(chunk(rest)?);
-        let creation = Self::creation(rest, tag == tag::PID)?;
+        let creation = scan::creation(rest, tag == tag::PID)?;
         self.nodes.push(Node::Pid { id, serial, creation });
         self.nodes.push(node);
         Ok(())
@@ -516,14 +481,14 @@ impl<'a> Parser<'a> {
         let size = usize::from(count) * 4;
         let (offset, creation) = match tag {
             tag::NEWER_REFERENCE => {
-                let creation = Self::creation(rest, false)?;
+                let creation = scan::creation(rest, false)?;
                 (self.take(rest, size)?, creation)
             }
             tag::NEW_REFERENCE => {
-                let creation = Self::creation(rest, true)?;
+                let creation = scan::creation(rest, true)?;
                 (self.take(rest, size)?, creation)
             }
-            _ => (self.take(rest, size)?, Self::creation(rest, true)?),
+            _ => (self.take(rest, size)?, scan::creation(rest, true)?),
         };
         self.nodes.push(Node::Reference {
             count,
@@ -540,7 +505,7 @@ impl<'a> Parser<'a> {
             tag::V4_PORT => u64::from_be_bytes(chunk(rest)?),
             _ => u32::from_be_bytes(chunk(rest)?).into(),
         };
-        let creation = Self::creation(rest, tag == tag::PORT)?;
+        let creation = scan::creation(rest, tag == tag::PORT)?;
         let old = tag != tag::V4_PORT;
         self.nodes.push(Node::Port { old, creation, id });
         self.nodes.push(node);
@@ -550,7 +515,7 @@ impl<'a> Parser<'a> {
     fn export(&mut self, rest: &mut Rest<'a>) -> Result<()> {
         let module = self.next_atom(rest)?;
         let function = self.next_atom(rest)?;
-        let arity = u8::try_from(self.next_integer(rest)?).map_err(|_| DecodeErrorKind::BadArity)?;
+        let arity = u8::try_from(integer(rest)?).map_err(|_| DecodeErrorKind::BadArity)?;
         self.nodes.extend([Node::Export { arity }, module, function]);
         Ok(())
     }
@@ -570,15 +535,9 @@ impl<'a> Parser<'a> {
     /// A float as the text that `printf("%.20e")` made, filled up with zeros.
     fn old_float(&mut self, rest: &mut Rest<'a>) -> Result<()> {
         let text: [u8; 31] = chunk(rest)?;
-        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-        let value: Option<f64> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-        match value {
-            Some(value) if value.is_finite() => {
-                self.nodes.push(Node::Float(value));
-                Ok(())
-            }
-            _ => Err(DecodeErrorKind::BadFloat),
-        }
+        let value = float_text(&text).ok_or(DecodeErrorKind::BadFloat)?;
+        self.nodes.push(Node::Float(value));
+        Ok(())
     }
 
     /// Whether what stands before the free variables of a fun or the values of a record is what must stand there.
@@ -652,23 +611,6 @@ impl<'a> Parser<'a> {
             side: &self.side,
         }
     }
-}
-
-/// The most characters of an atom.
-const MAX: u32 = 255;
-
-/// Takes one byte.
-fn byte(rest: &mut Rest<'_>) -> Result<u8> {
-    let (first, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
-    *rest = after;
-    Ok(*first)
-}
-
-/// Takes `N` bytes.
-fn chunk<const N: usize>(rest: &mut Rest<'_>) -> Result<[u8; N]> {
-    let (first, after) = rest.split_first_chunk().ok_or(DecodeErrorKind::Truncated)?;
-    *rest = after;
-    Ok(*first)
 }
 
 /// How many elements a list has after `more` of which there must be as many bytes at least.

@@ -2,7 +2,8 @@
 
 use super::decode::Decoder;
 use super::encode::{Encode, Writer};
-use super::error::{DecodeError, DecodeErrorKind};
+use super::error::DecodeError;
+use super::scan::scan;
 use crate::term::{Atom, Term};
 use bytes::Bytes;
 use std::ops::Deref;
@@ -119,8 +120,7 @@ impl RawTerm {
     /// # Errors
     /// If they do not.
     pub fn check(&self) -> Result<usize, DecodeError> {
-        let (_, end) = Decoder::new().bare(self.bytes.clone(), 0, self.atoms.shared())?;
-        Ok(end)
+        scan(&self.bytes, 0, self.atoms.len(), |_, _| {})
     }
 
     /// The same term with its atoms written out and no table. What is not well-formed is left as it is.
@@ -129,15 +129,30 @@ impl RawTerm {
         if self.atoms.is_empty() {
             return self.clone();
         }
-        let Ok(term) = self.decode() else {
-            return self.clone();
-        };
         let mut writer = Writer::without_atoms();
-        writer.term(&term);
-        Self {
-            bytes: writer.into_bytes().into(),
-            atoms: Atoms::NONE,
+        match self.copy(&mut writer) {
+            Ok(()) => Self {
+                bytes: writer.into_bytes().into(),
+                atoms: Atoms::NONE,
+            },
+            Err(_) => self.clone(),
         }
+    }
+
+    /// Copies the term, its references to atoms turned into what the writer makes of those atoms.
+    fn copy(&self, writer: &mut Writer) -> Result<(), DecodeError> {
+        let mut copied = 0;
+        let start = writer.len();
+        let end = scan(&self.bytes, 0, self.atoms.len(), |offset, index| {
+            writer.raw(self.bytes.get(copied..offset).unwrap_or_default());
+            writer.atom(self.atoms.get(usize::from(index)).map_or("", Atom::as_str));
+            copied = offset + 2;
+        });
+        match end {
+            Ok(end) => writer.raw(self.bytes.get(copied..end).unwrap_or_default()),
+            Err(_) => writer.truncate(start),
+        }
+        end.map(drop)
     }
 }
 
@@ -156,13 +171,8 @@ impl From<Term> for RawTerm {
 /// Written as the term that it is; what is not well-formed as `[]`.
 impl Encode for RawTerm {
     fn encode(&self, writer: &mut Writer) {
-        match self.decode() {
-            Ok(term) => writer.term(&term),
-            Err(DecodeError {
-                kind: DecodeErrorKind::Truncated,
-                ..
-            }) => writer.nil(),
-            Err(_) => writer.nil(),
+        if self.copy(writer).is_err() {
+            writer.nil();
         }
     }
 }

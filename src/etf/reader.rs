@@ -3,8 +3,9 @@
 use super::decode::Decoder;
 use super::error::{DecodeError, DecodeErrorKind, Type};
 use super::raw::Atoms;
+use super::scan::scan;
 use super::tag;
-use crate::term::{Atom, Pid, Port, Reference, Term};
+use crate::term::{Atom, MAX_REFERENCE_WORDS, Pid, Port, Reference, Term};
 use bytes::Bytes;
 
 /// Reads bare terms (without version byte) part by part: the control messages of the distribution, where a [`Term`] would
@@ -90,7 +91,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If no well-formed term comes next.
     pub fn skip_term(&mut self) -> Result<(), DecodeError> {
-        self.term().map(drop)
+        self.at = scan(self.bytes, self.at, self.atoms.len(), |_, _| {})?;
+        Ok(())
     }
 
     /// Reads an integer that fits in 64 bits.
@@ -130,6 +132,13 @@ impl<'a> Reader<'a> {
             self.at += 2;
             return Ok(atom.clone());
         }
+        if let Some([tag::SMALL_ATOM_UTF8, len, rest @ ..]) = self.bytes.get(self.at..)
+            && let Some(text) = rest.get(..usize::from(*len))
+        {
+            let text = std::str::from_utf8(text).map_err(|_| DecodeErrorKind::AtomNotUtf8.at(self.at))?;
+            self.at += 2 + text.len();
+            return Ok(Atom::from_checked(text));
+        }
         self.one(Type::Atom, |term| term.as_atom().cloned())
     }
 
@@ -138,7 +147,18 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If something else comes next.
     pub fn pid(&mut self) -> Result<Pid, DecodeError> {
-        self.one(Type::Pid, |term| term.as_pid().cloned())
+        if self.peek() != Some(tag::NEW_PID) {
+            return self.one(Type::Pid, |term| term.as_pid().cloned());
+        }
+        // A reader of its own, so that an error leaves this one where it was.
+        let mut ahead = Reader {
+            at: self.at + 1,
+            ..*self
+        };
+        let node = ahead.atom()?;
+        let pid = Pid::new(node, ahead.word()?, ahead.word()?, ahead.word()?);
+        self.at = ahead.at;
+        Ok(pid)
     }
 
     /// Reads a reference.
@@ -146,7 +166,21 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If something else comes next.
     pub fn reference(&mut self) -> Result<Reference, DecodeError> {
-        self.one(Type::Reference, |term| term.as_reference().cloned())
+        let Some([tag::NEWER_REFERENCE, 0, count @ 0..=5, ..]) = self.bytes.get(self.at..) else {
+            return self.one(Type::Reference, |term| term.as_reference().cloned());
+        };
+        let mut ahead = Reader {
+            at: self.at + 3,
+            ..*self
+        };
+        let node = ahead.atom()?;
+        let creation = ahead.word()?;
+        let mut words = [0; MAX_REFERENCE_WORDS];
+        for word in words.iter_mut().take(usize::from(*count)) {
+            *word = ahead.word()?;
+        }
+        self.at = ahead.at;
+        Ok(Reference::from_checked(node, words, *count, creation))
     }
 
     /// Reads a port.
@@ -155,6 +189,17 @@ impl<'a> Reader<'a> {
     /// If something else comes next.
     pub fn port(&mut self) -> Result<Port, DecodeError> {
         self.one(Type::Port, |term| term.as_port().cloned())
+    }
+
+    /// Reads four bytes.
+    fn word(&mut self) -> Result<u32, DecodeError> {
+        match self.bytes.get(self.at..) {
+            Some([a, b, c, d, ..]) => {
+                self.at += 4;
+                Ok(u32::from_be_bytes([*a, *b, *c, *d]))
+            }
+            _ => Err(DecodeErrorKind::Truncated.at(self.bytes.len())),
+        }
     }
 
     fn one<T>(&mut self, expected: Type, take: impl Fn(&Term) -> Option<T>) -> Result<T, DecodeError> {

@@ -352,7 +352,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn parts(&self) -> (&Block, u32) {
+    pub(crate) const fn parts(&self) -> (&Arc<Block>, u32) {
         (&self.block, self.at)
     }
 }

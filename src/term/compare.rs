@@ -13,6 +13,7 @@ use super::walk::{Cursor, FunRef, Item, PidRef};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 impl PartialEq for Term {
     fn eq(&self, other: &Self) -> bool {
@@ -95,7 +96,7 @@ fn identical<'a>(mut a: Cursor<'a>, mut b: Cursor<'a>) -> bool {
 /// A term in its block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    pub(crate) block: &'a Block,
+    pub(crate) block: &'a Arc<Block>,
     pub(crate) at: u32,
 }
 
@@ -114,7 +115,7 @@ impl<'a> Place<'a> {
 
     /// What tells this place from any other while its block lives.
     fn identity(self) -> (usize, u32) {
-        (std::ptr::from_ref(self.block).addr(), self.at)
+        (Arc::as_ptr(self.block).addr(), self.at)
     }
 }
 

@@ -9,6 +9,7 @@ use super::chain;
 use super::compare::Place;
 use super::compound::Repr;
 use super::number::BigInteger;
+use std::sync::Arc;
 
 /// One part of a term. A compound is followed by its children.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,7 @@ pub(crate) struct FunRef<'a> {
 /// A run of nodes of one block.
 #[derive(Clone, Copy, Debug)]
 struct Frame<'a> {
-    block: &'a Block,
+    block: &'a Arc<Block>,
     at: u32,
     end: u32,
 }
@@ -110,7 +111,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A walk over the term at a place of a block.
-    pub(crate) fn at(block: &'a Block, at: u32) -> Self {
+    pub(crate) fn at(block: &'a Arc<Block>, at: u32) -> Self {
         let end = at + block.span(at);
         Self {
             root: None,
@@ -154,6 +155,23 @@ impl<'a> Cursor<'a> {
             }
             self.frame = self.stack.pop();
         }
+    }
+
+    /// Takes the term that comes next as a whole; nil at the end.
+    #[cfg(feature = "serde")]
+    pub(crate) fn take_term(&mut self) -> Term {
+        if let Some(term) = self.root.take() {
+            return term.clone();
+        }
+        while let Some(frame) = &mut self.frame {
+            if frame.at < frame.end {
+                let term = frame.block.term(frame.at);
+                frame.at += frame.block.span(frame.at);
+                return term;
+            }
+            self.frame = self.stack.pop();
+        }
+        Term::NIL
     }
 
     /// The place and size of the map that comes next, if one does.
@@ -239,7 +257,7 @@ impl<'a> Cursor<'a> {
                 Repr::Nil => return Item::Nil,
                 Repr::Bytes(bytes) => return Item::Bytes(bytes),
                 Repr::Nodes { handle, first, left } => {
-                    let block = &*handle.block;
+                    let block = &handle.block;
                     let end = handle.at + block.span(handle.at);
                     self.push(Frame {
                         block,
@@ -272,7 +290,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// Where a map stands.
-fn map_place(term: &Term) -> Option<(&Block, u32)> {
+fn map_place(term: &Term) -> Option<(&Arc<Block>, u32)> {
     match term {
         Term::Map(map) => Some(map.handle().parts()),
         _ => None,

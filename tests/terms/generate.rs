@@ -181,7 +181,12 @@ impl Profile {
                 Term::Port(Port::new(node, id, creation))
             }
             2 => {
-                let count = random.below(if self.release < 25 { 3 } else { 5 }) as usize + 1;
+                // Real ones have three words, aliases of OTP 26 and later five.
+                let count = if self.release < 26 {
+                    3
+                } else {
+                    random.pick(&[3, 3, 5, 5, 1, 2, 4])
+                };
                 let words: Vec<u32> = (0..count)
                     .map(|index| {
                         if index == 0 {

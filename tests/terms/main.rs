@@ -180,7 +180,6 @@ fn each(judge: &mut Judge, report: &mut Report, terms: &[Term]) {
             report.check("deterministic", term, &ours, sorted);
         }
         if compressed.as_bool() != Some(true) {
-            std::fs::write("/tmp/term/x/odd.bin", encoder.encode(term)).unwrap();
             report.differ("compressed", term, "", "");
         }
         for (what, ours, theirs) in [
