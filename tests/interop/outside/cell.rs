@@ -13,6 +13,8 @@ use std::{
 };
 
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     process::{Child, Command},
     sync::Mutex,
 };
@@ -159,6 +161,9 @@ impl Cell {
 
     /// Ends everything that cases started, and lets all packets through: the next case finds the cell as new.
     pub(super) async fn reset(&self) -> Result<(), String> {
+        if let Some(epmd) = &self.epmd {
+            return epmd.await_nobody().await;
+        }
         self.heal().await?;
         for host in self.hosts.lock().await.values_mut() {
             if host.frozen {
@@ -283,7 +288,7 @@ impl Cell {
             _process: process,
         });
         for _ in 0..100 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -314,6 +319,33 @@ async fn known(container: String) -> Result<Host, String> {
         frozen: false,
         compiled: false,
     })
+}
+
+impl LocalEpmd {
+    /// The nodes of the last case have been killed: waits until EPMD has noticed.
+    async fn await_nobody(&self) -> Result<(), String> {
+        for _ in 0..250 {
+            if self
+                .names()
+                .await
+                .map_err(|error| format!("EPMD: {error}"))?
+                .is_empty()
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err("nodes of the last case are still registered".to_owned())
+    }
+
+    /// What NAMES_REQ gives, without the port at its beginning.
+    async fn names(&self) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.write_all(b"\0\x01n").await?;
+        let mut names = Vec::new();
+        stream.read_to_end(&mut names).await?;
+        Ok(names.split_off(names.len().min(4)))
+    }
 }
 
 fn free_port() -> Result<u16, String> {

@@ -11,8 +11,8 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin},
-    task::JoinSet,
+    process::{Child, ChildStdin, Command},
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
 
@@ -79,6 +79,7 @@ pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outco
 impl Play {
     async fn run(self: Arc<Self>, case: &Case, subject: SubjectKind) -> Result<(), String> {
         let mut inside = self.start_inside(case, subject).await?;
+        let group = inside.id();
         let (Some(stdin), Some(stdout), Some(mut stderr)) =
             (inside.stdin.take(), inside.stdout.take(), inside.stderr.take())
         else {
@@ -106,6 +107,23 @@ impl Play {
         };
         let ended = timeout(case.limit, serve).await;
         answering.shutdown().await;
+        let result = self.conclude(ended, stdin, said, case).await;
+        // On this machine, nodes that the inside half could not end any more are ended with its process group.
+        if let Some(group) = group.filter(|_| result.is_err() && !self.cell.engine.has_hosts()) {
+            let kill = format!("kill -KILL -- -{group} 2>/dev/null");
+            Command::new("sh").args(["-c", &kill]).status().await.ok();
+        }
+        result
+    }
+
+    /// What a case's end means.
+    async fn conclude(
+        &self,
+        ended: Result<std::io::Result<ExitStatus>, tokio::time::error::Elapsed>,
+        stdin: Arc<tokio::sync::Mutex<ChildStdin>>,
+        said: JoinHandle<String>,
+        case: &Case,
+    ) -> Result<(), String> {
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(status) => {
