@@ -4,7 +4,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`term`] | Erlang terms, their order and their text form |
+//! | [`mod@term`] | Erlang terms, their order and their text form |
 //! | [`etf`] | the external term format |
 //! | [`epmd`] | the port mapper: messages, then client and server |
 //! | [`dist`] | the distribution protocol, without I/O |
