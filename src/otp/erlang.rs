@@ -268,8 +268,13 @@ async fn apply_fun(me: Process, arguments: &[Term]) -> Outcome {
 }
 
 async fn halt(me: &Process, status: i32) -> Outcome {
-    let node = me.node().clone();
-    // In a task of its own: this process ends with the node.
+    stop(me.node(), status);
+    std::future::pending().await
+}
+
+/// Stops the node, in a task of its own since every process ends with it, and the program if it may be.
+pub(super) fn stop(node: &Node, status: i32) {
+    let node = node.clone();
     tokio::spawn(async move {
         let halts = node.halts();
         node.shutdown().await;
@@ -277,7 +282,6 @@ async fn halt(me: &Process, status: i32) -> Outcome {
             std::process::exit(status);
         }
     });
-    std::future::pending().await
 }
 
 fn names(names: Vec<Atom>) -> Term {

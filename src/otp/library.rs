@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::RpcError;
-use super::erlang::badarg;
+use super::erlang::{badarg, stop};
 use crate::epmd;
 use crate::node::{Exception, Node, NodeType, Process};
 use crate::term::{Atom, List, Term};
@@ -31,6 +31,16 @@ pub(super) fn start(node: &Node) {
     init.function(Atom::from_static("get_status"), 0, async |_, _| {
         Ok(Term::from((Term::atom("started"), Term::atom("started"))))
     });
+    for arity in [0, 1] {
+        init.function(Atom::from_static("stop"), arity, async |me, arguments| {
+            let status = match arguments.first() {
+                Some(Term::Integer(status)) => i32::try_from(status & 0xff).unwrap_or(1),
+                _ => 0,
+            };
+            stop(me.node(), status);
+            Ok(Term::atom("ok"))
+        });
+    }
     let code = module("code");
     code.function(Atom::from_static("ensure_loaded"), 1, async |me, arguments| {
         Ok(match loaded(&me, &arguments) {
