@@ -73,7 +73,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         mut sleep: Pin<&mut Sleep>,
     ) -> Poll<CloseReason> {
         for _ in 0..ROUNDS {
-            let now = Instant::now();
+            let now = clock();
             let read = match self.read(cx, router, now) {
                 Ok(progress) => progress,
                 Err(reason) => return Poll::Ready(reason),
@@ -89,7 +89,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             let mut ticked = false;
             while sleep.as_mut().poll(cx).is_ready() {
                 ticked = true;
-                if let Err(error) = self.connection.handle_timeout(Instant::now()) {
+                if let Err(error) = self.connection.handle_timeout(clock()) {
                     return Poll::Ready(error.into());
                 }
                 if self.link.input.is_empty() {
@@ -174,6 +174,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
         Ok(any)
     }
+}
+
+/// The clock of the runtime, which a test may have stopped.
+pub(super) fn clock() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl From<ConnectionError> for CloseReason {

@@ -1,6 +1,6 @@
 //! An established connection, before it is run, and why it ends.
 
-use super::driver::Driver;
+use super::driver::{Driver, clock};
 use super::outbound::{DEFAULT_BUSY_LIMIT, Outbound};
 use crate::dist::handshake::Established;
 use crate::dist::{self, Connection, ConnectionError, Control, Ticks};
@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -111,7 +111,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
             ticks: options.ticks,
             unfinished_limit: options.unfinished_limit,
         };
-        let connection = Connection::new(&self.established, settings, Instant::now());
+        let connection = Connection::new(&self.established, settings, clock());
         (outbound.clone(), Driver::new(self, connection, outbound))
     }
 }

@@ -44,6 +44,8 @@ mod driver;
 mod link;
 mod listener;
 mod outbound;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use accept::{Decision, Gatekeeper, Naming};
