@@ -203,7 +203,14 @@ async fn rejecting<T: AsyncRead + AsyncWrite + Unpin, S>(
 ) -> Result<S, SetupError> {
     match step {
         Ok(next) => Ok(next),
-        Err(Rejected { farewell, error }) => {
+        Err(Rejected {
+            farewell,
+            name,
+            error,
+        }) => {
+            if let Some(name) = name {
+                Span::current().record("node", field::debug(name));
+            }
             if let Some(packet) = farewell {
                 // Whether it still hears it changes nothing.
                 let _ = wire.send(&[packet], Step::SendName).await;

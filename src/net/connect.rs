@@ -23,6 +23,12 @@ pub trait Attempt {
     fn replaces(&self) -> bool {
         true
     }
+
+    /// The peer prefers its own attempt to connect to us. Whether to wait for that one: if so, the future goes on for as long as
+    /// a step may take, and is to be dropped when the peer has come.
+    fn waits_for_peer(&self) -> bool {
+        false
+    }
 }
 
 impl Attempt for () {}
@@ -68,7 +74,13 @@ pub async fn shake_hands<T: AsyncRead + AsyncWrite + Unpin>(
     }
     let mut wire = Wire::new(io, prefix, setup_time);
     wire.send(&[name], Step::Status).await?;
-    let state = match state.handle(&wire.receive(Step::Status).await?)? {
+    let status = state.handle(&wire.receive(Step::Status).await?);
+    if status.as_ref().is_err_and(|error| *error == HandshakeError::Nok) && attempt.waits_for_peer() {
+        drop(wire);
+        tokio::time::sleep(setup_time).await;
+        return Err(HandshakeError::Nok.into());
+    }
+    let state = match status? {
         StatusReceived::Proceed(state) => state,
         StatusReceived::Alive(state) if attempt.replaces() => {
             let (answer, state) = state.replace();

@@ -8,7 +8,7 @@ use super::outbound::Outbound;
 use crate::dist::{Connection, ConnectionError, Control};
 use bytes::Buf;
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -121,9 +121,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let read = pin!(self.link.io.read_buf(input)).poll(cx);
         // What came with the handshake's last packet is there before anything is read.
         match read {
-            Poll::Ready(Ok(0)) => return Err(CloseReason::ConnectionClosed),
+            Poll::Ready(Ok(0)) => return Err(self.closed()),
             Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Ready(Err(error)) => return Err(self.failed(error)),
             Poll::Pending if self.connection.missing() == 0 && !input.is_empty() => {}
             Poll::Pending => return Ok(false),
         }
@@ -160,19 +160,36 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             let count = transmit.chunks_vectored(&mut slices);
             let slices = slices.get(..count).unwrap_or_default();
             match Pin::new(&mut self.link.io).poll_write_vectored(cx, slices) {
-                Poll::Ready(Ok(0)) => return Err(CloseReason::ConnectionClosed),
+                Poll::Ready(Ok(0)) => return Err(self.closed()),
                 Poll::Ready(Ok(written)) => {
                     any = true;
                     self.connection.handle_written(now, written);
                 }
-                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Ready(Err(error)) => return Err(self.failed(error)),
                 Poll::Pending => break,
             }
         }
         if any && let Poll::Ready(Err(error)) = Pin::new(&mut self.link.io).poll_flush(cx) {
-            return Err(error.into());
+            return Err(self.failed(error));
         }
         Ok(any)
+    }
+
+    fn closed(&self) -> CloseReason {
+        if self.link.input.is_empty() && self.connection.unfinished_bytes() == 0 {
+            CloseReason::ConnectionClosed
+        } else {
+            CloseReason::CutOff
+        }
+    }
+
+    /// A reset is what closing looks like when something was still under way to the peer.
+    fn failed(&self, error: io::Error) -> CloseReason {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionReset | UnexpectedEof => self.closed(),
+            _ => CloseReason::Io(Arc::new(error)),
+        }
     }
 }
 
@@ -186,17 +203,6 @@ impl From<ConnectionError> for CloseReason {
         match error {
             ConnectionError::Silent(time) => Self::NetTickTimeout(time),
             error => Self::Protocol(error),
-        }
-    }
-}
-
-/// A reset is what closing looks like when something was still under way to the peer.
-impl From<std::io::Error> for CloseReason {
-    fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            BrokenPipe | ConnectionReset | UnexpectedEof => Self::ConnectionClosed,
-            _ => Self::Io(Arc::new(error)),
         }
     }
 }

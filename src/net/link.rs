@@ -64,6 +64,9 @@ pub enum CloseReason {
     /// The peer closed it, or its process ended.
     #[error("the peer closed the connection")]
     ConnectionClosed,
+    /// The peer closed it when a message had begun to arrive and was not complete: most likely it was killed.
+    #[error("the peer closed the connection in the middle of a message")]
+    CutOff,
     /// Nothing was received for the tick time.
     #[error("nothing was received for {0:?}")]
     NetTickTimeout(Duration),

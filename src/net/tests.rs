@@ -643,3 +643,52 @@ async fn both_address_families_at_one_port() {
         drop(link);
     }
 }
+
+#[tokio::test]
+async fn a_peer_that_goes_in_the_middle_of_a_message_is_told_from_one_that_closes() {
+    let whole = b"\0\0\0\0".as_slice();
+    let first_fragment = b"\0\0\0\x13\x83\x45\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0".as_slice();
+    for (bytes, cut_off) in [
+        (whole, false),
+        (&b"\0\0\0\x07\x83"[..], true),
+        (first_fragment, true),
+    ] {
+        let (a, b) = linked().await;
+        let (_there, driver) = a.open(LinkOptions::default());
+        let mut io = b.io;
+        io.write_all(bytes).await.unwrap();
+        drop(io);
+        let reason = driver.run(|_: Control| {}).await;
+        assert_eq!(matches!(reason, CloseReason::CutOff), cut_off, "{reason:?}");
+        assert_eq!(
+            matches!(reason, CloseReason::ConnectionClosed),
+            !cut_off,
+            "{reason:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_the_peer_comes_itself_may_wait_for_it() {
+    struct Waiting;
+    impl Attempt for Waiting {
+        fn waits_for_peer(&self) -> bool {
+            true
+        }
+    }
+    let (a, mut b) = duplex(1024);
+    b.write_all(b"\0\x04snok").await.unwrap();
+    let start = tokio::time::Instant::now();
+    let error = shake_hands(a, LengthPrefix::Two, dialed("secret"), SETUP, &Waiting)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, SetupError::Handshake(HandshakeError::Nok)),
+        "{error}"
+    );
+    assert_eq!(start.elapsed(), SETUP);
+    // Its own connection is gone meanwhile.
+    b.read_u16().await.unwrap();
+    let mut rest = Vec::new();
+    b.read_to_end(&mut rest).await.unwrap();
+}

@@ -81,6 +81,11 @@ impl Attempt for Dialing<'_> {
     fn replaces(&self) -> bool {
         self.node.0.connections.is_current(self.peer, self.id)
     }
+
+    /// When it comes, this attempt is cancelled, and those who wait for it get the peer's.
+    fn waits_for_peer(&self) -> bool {
+        true
+    }
 }
 
 /// Where the node listens. One that is not registered is told with those that are: most likely the name is misspelt.
@@ -302,15 +307,19 @@ pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given
         let reason = match &ended {
             CloseReason::Disconnected => connection.closing().unwrap_or(DownReason::Disconnect),
             CloseReason::NetTickTimeout(_) => DownReason::NetTickTimeout,
-            CloseReason::ConnectionClosed | CloseReason::Protocol(_) | CloseReason::Io(_) => {
-                DownReason::ConnectionClosed
-            }
+            CloseReason::ConnectionClosed
+            | CloseReason::CutOff
+            | CloseReason::Protocol(_)
+            | CloseReason::Io(_) => DownReason::ConnectionClosed,
         };
         match &ended {
             CloseReason::Disconnected | CloseReason::ConnectionClosed => {
                 debug!(peer = %connection.name(), reason = %ended, "connection ended");
             }
-            CloseReason::NetTickTimeout(_) | CloseReason::Protocol(_) | CloseReason::Io(_) => {
+            CloseReason::CutOff
+            | CloseReason::NetTickTimeout(_)
+            | CloseReason::Protocol(_)
+            | CloseReason::Io(_) => {
                 warn!(peer = %connection.name(), reason = %ended, "connection ended");
             }
         }

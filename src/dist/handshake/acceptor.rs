@@ -30,6 +30,8 @@ pub enum AskedName {
 pub struct Rejected {
     /// The packet that tells the peer.
     pub farewell: Option<Vec<u8>>,
+    /// What the peer calls itself, if it was its name message that was rejected.
+    pub name: Option<String>,
     /// The reason.
     pub error: HandshakeError,
 }
@@ -62,32 +64,39 @@ impl AwaitName {
             name,
         } = SendName::parse(packet)?;
         let missing = flags.missing(Flags::REQUIRED);
-        if !missing.is_empty() {
-            return Err(HandshakeError::MissingFlags { missing }.told(Status::NotAllowed));
-        }
-        if flags.contains(Flags::NAME_ME) && !name.contains('@') {
+        let asked = if !missing.is_empty() {
+            Err(HandshakeError::MissingFlags { missing })
+        } else if flags.contains(Flags::NAME_ME) && !name.contains('@') {
             // No name that is given may be longer than an atom: there must be room before the host.
-            if !is_host(&name) || name.len() >= 250 {
-                let error = HandshakeError::IllegalName(NameError::IllegalHost(name));
-                return Err(error.told(Status::NotAllowed));
+            if is_host(&name) && name.len() < 250 {
+                let (local, host) = (self.local, name.clone());
+                Ok(AskedName::Name(NameAsked { local, host, flags }))
+            } else {
+                Err(NameError::IllegalHost(name.clone()).into())
             }
-            return Ok(AskedName::Name(NameAsked {
-                local: self.local,
-                host: name,
-                flags,
-            }));
-        }
-        match name.parse() {
-            Ok(name) => Ok(AskedName::Connection(ConnectionAsked {
-                local: self.local,
-                name,
-                flags,
-                creation,
-            })),
-            // As BEAM: nothing is said to a name without exactly one "@", `nok` to the rest.
-            Err(error @ NameError::NotNameAtHost(_)) => Err(HandshakeError::from(error).into()),
-            Err(error) => Err(HandshakeError::from(error).told(Status::Nok)),
-        }
+        } else {
+            name.parse().map_err(HandshakeError::from).map(|name| {
+                AskedName::Connection(ConnectionAsked {
+                    local: self.local,
+                    name,
+                    flags,
+                    creation,
+                })
+            })
+        };
+        asked.map_err(|error| {
+            let farewell = match &error {
+                HandshakeError::MissingFlags { .. } => Some(Status::NotAllowed),
+                // As BEAM: nothing is said to a name without exactly one "@", `nok` to the rest.
+                HandshakeError::IllegalName(NameError::NotNameAtHost(_)) => None,
+                _ => Some(Status::Nok),
+            };
+            Rejected {
+                farewell: farewell.map(|status| status.encode()),
+                name: Some(name),
+                error,
+            }
+        })
     }
 }
 
@@ -324,6 +333,7 @@ impl HandshakeError {
     fn told(self, status: Status) -> Rejected {
         Rejected {
             farewell: Some(status.encode()),
+            name: None,
             error: self,
         }
     }
@@ -334,6 +344,7 @@ impl From<HandshakeError> for Rejected {
     fn from(error: HandshakeError) -> Self {
         Self {
             farewell: None,
+            name: None,
             error,
         }
     }

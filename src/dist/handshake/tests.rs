@@ -202,6 +202,7 @@ fn refusals() {
             rejected,
             Rejected {
                 farewell,
+                name: None,
                 error: HandshakeError::Refused(refusal)
             }
         );
