@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -298,10 +298,15 @@ impl Connection {
             };
             let step = self.advance(step, answer);
             if !answer.is_empty() {
-                // A last answer waits for the end of the connection and travels with it, in one segment instead of two.
-                let flags = if step == Step::Close { MSG_MORE } else { 0 };
-                let written = SockRef::from(stream).send_with_flags(answer, flags)?;
+                // A last answer waits for the end of the stream and travels with it, in one segment instead of two. The end
+                // must be said: to close with bytes unread would take the answer back.
+                let last = step == Step::Close;
+                let written =
+                    SockRef::from(stream).send_with_flags(answer, if last { MSG_MORE } else { 0 })?;
                 answer.drain(..written);
+                if last && answer.is_empty() {
+                    stream.shutdown(Shutdown::Write)?;
+                }
             }
             // What the system did not take at once is for a task to write.
             Ok(if step == Step::Close && !answer.is_empty() {

@@ -10,6 +10,7 @@ mod calls;
 mod command;
 mod down;
 mod echo;
+mod epmd;
 mod figures;
 mod ping;
 mod processes;
@@ -150,6 +151,12 @@ pub(crate) fn all() -> Vec<Case> {
         case!(command::no_epmd).rust_only().needs_hosts(),
         case!(command::name_taken).rust_only().needs_hosts(),
         case!(command::shutdown).rust_only(),
+        case!(epmd::twins).rust_only(),
+        case!(epmd::in_place).needs_hosts().rust_only(),
+        case!(epmd::client_of_stock).rust_only(),
+        case!(epmd::beam_outlives).needs_hosts().rust_only(),
+        case!(epmd::rust_outlives).rust_only(),
+        case!(epmd::without_any).needs_hosts().rust_only(),
         case!(figures::round_trips).alone(),
     ]
 }

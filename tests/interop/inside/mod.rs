@@ -15,6 +15,7 @@ use std::{panic::AssertUnwindSafe, process::ExitCode, sync::Arc, time::Duration}
 pub(crate) use self::{
     beam::Beam,
     recorder::{Recorder, Side},
+    rust::BEAMNODE,
     subject::Subject,
 };
 use self::{beam::BeamBuilder, outside::Outside, subject::SubjectBuilder};
@@ -183,6 +184,11 @@ impl Bed {
     /// By which name nodes find the host `rust`.
     pub(crate) fn rust_host_name(&self) -> &str {
         self.context.one_host.as_deref().unwrap_or("rust")
+    }
+
+    /// Whether hosts are containers of their own, and not all of them this machine.
+    pub(crate) fn has_hosts(&self) -> bool {
+        self.context.one_host.is_none()
     }
 
     /// The host of the subject: containers to cut off or run commands on.

@@ -20,7 +20,7 @@ use tokio::{
 use super::{LIMIT, Output};
 
 /// Where cargo put `beamnode`.
-pub(super) const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
+pub(crate) const BEAMNODE: &str = env!("CARGO_BIN_EXE_beamnode");
 
 /// Every node that this case has started, for the report of a case that fails.
 static STARTED: Mutex<Vec<Started>> = Mutex::new(Vec::new());

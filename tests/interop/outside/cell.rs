@@ -19,7 +19,7 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::{docker, engine::Engine};
+use super::{docker, engine::Engine, libraries};
 
 /// The domain of the hosts' long names: `a` is also `a.bed.test`.
 pub(super) const DOMAIN: &str = "bed.test";
@@ -67,6 +67,7 @@ impl Cell {
             epmd: None,
         };
         if cell.engine.has_hosts() {
+            libraries::provide(Path::new(env!("CARGO_BIN_EXE_beamnode")))?;
             docker::create_network(&cell.name).await?;
         } else {
             cell.prepare_this_machine().await?;

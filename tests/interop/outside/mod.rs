@@ -5,6 +5,7 @@ mod beam;
 mod cell;
 mod docker;
 mod engine;
+mod libraries;
 mod play;
 
 use std::{
