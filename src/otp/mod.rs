@@ -8,6 +8,7 @@ mod erlang;
 mod erpc;
 mod gen_server;
 mod global;
+pub mod io;
 mod library;
 mod net_kernel;
 mod rex;
