@@ -28,6 +28,7 @@ mod hash;
 mod identifier;
 mod macros;
 pub(crate) mod number;
+mod parse;
 mod print;
 pub(crate) mod walk;
 
@@ -37,6 +38,7 @@ pub use compound::{Elements, Fun, List, ListElements, Map, Pairs, Record, Tuple}
 pub use convert::NotInRange;
 pub use identifier::{Local, MAX_REFERENCE_WORDS, Pid, Port, Reference, ReferenceTooLong};
 pub use number::{BigInteger, Float};
+pub use parse::{ParseError, ParseErrorKind, Parser};
 pub(crate) use {atom::is_short_enough, binary::mask, compound::Repr};
 
 use block::Block;

@@ -187,18 +187,59 @@ fn each(judge: &mut Judge, report: &mut Report, terms: &[Term]) {
             ("~0p", format!("{again:#}"), pretty),
         ] {
             let theirs = theirs.as_str().unwrap();
+            if readable(term) && theirs.parse::<Term>().ok().as_ref() != Some(term) {
+                let read = theirs
+                    .parse::<Term>()
+                    .map_or_else(|error| error.show(theirs), |term| term.to_string());
+                report.differ(&format!("reading {what}"), term, &read, theirs);
+            }
             let (ours, theirs) = (anonymous(&ours), anonymous(theirs));
             if ours != theirs && !printed_otherwise(report.release, term, &ours) {
                 report.differ(what, term, &ours, &theirs);
             }
         }
     }
+    texts(judge, report, terms);
     let answer = judge.ask(&term!({same, (back)}));
     for (term, same) in terms.iter().zip(answer.as_list().unwrap().iter()) {
         if same.as_bool() != Some(true) {
             report.differ("taking back", term, "", "");
         }
     }
+}
+
+/// Our texts, read by Erlang's own parser.
+fn texts(judge: &mut Judge, report: &mut Report, terms: &[Term]) {
+    let terms: Vec<&Term> = terms.iter().filter(|term| readable(term)).collect();
+    let texts = |print: &dyn Fn(&Term) -> String| -> Vec<Term> {
+        terms.iter().map(|term| Term::from(print(term))).collect()
+    };
+    for texts in [
+        texts(&|term| term.to_string()),
+        texts(&|term| format!("{term:#}")),
+    ] {
+        let answer = judge.ask(&term!({parse, (texts.clone())}));
+        for ((term, text), read) in terms.iter().zip(&texts).zip(answer.as_list().unwrap().iter()) {
+            let read = read.as_binary().and_then(|bytes| etf::decode(bytes.clone()).ok());
+            if read.as_ref() != Some(term) {
+                let read = read.map_or_else(|| "error".to_owned(), |term| term.to_string());
+                report.differ("their reading", term, text.as_str().unwrap(), &read);
+            }
+        }
+    }
+}
+
+/// Whether all of a term is in its text: not the creation of an identifier, the code of a fun, whether a record is exported.
+fn readable(term: &Term) -> bool {
+    let mut readable = true;
+    visit(term, &mut |term| {
+        readable &= match term {
+            Term::Pid(_) | Term::Port(_) | Term::Reference(_) | Term::Record(_) => false,
+            Term::Fun(fun) => fun.as_export().is_some(),
+            _ => true,
+        }
+    });
+    readable
 }
 
 /// All together: their order and which of them are equal, in both strengths.
