@@ -7,6 +7,7 @@ mod names;
 mod node;
 mod options;
 mod ping;
+mod term;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
@@ -29,6 +30,7 @@ enum Command {
     Names(names::Args),
     Node(node::Args),
     Ping(ping::Args),
+    Term(term::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Names(args) => names::run(&args),
         Command::Node(args) => node::run(args),
         Command::Ping(args) => ping::run(args),
+        Command::Term(args) => term::run(&args),
     }
 }
 
