@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -56,6 +56,7 @@ pub struct Builder {
     resolver: Arc<dyn Resolver>,
     epmd_program: Option<PathBuf>,
     may_halt: bool,
+    output: otp::io::Output,
 }
 
 /// Who a node is.
@@ -102,6 +103,7 @@ impl Builder {
             resolver: Arc::new(epmd::resolver::Epmd::new()),
             epmd_program: None,
             may_halt: false,
+            output: otp::io::Output::default(),
         }
     }
 
@@ -110,6 +112,14 @@ impl Builder {
     #[must_use]
     pub fn cookie(mut self, cookie: Cookie) -> Self {
         self.cookie = Some(cookie);
+        self
+    }
+
+    /// Where the node's processes print, and those of others whose group leader is here. The standard output unless said
+    /// otherwise.
+    #[must_use]
+    pub fn output(mut self, output: otp::io::Output) -> Self {
+        self.output = output;
         self
     }
 
@@ -314,13 +324,14 @@ impl Builder {
             references: AtomicU64::new(rand::random()),
             integers: AtomicU64::new(1),
             started: Instant::now(),
+            leader: OnceLock::new(),
             asked: Mutex::new(Duration::ZERO),
             may_halt: self.may_halt,
             runtime: tokio::runtime::Handle::current(),
             stopping: watch::Sender::new(false),
             resolver: self.resolver,
         }));
-        otp::start(&node);
+        otp::start(&node, &self.output);
         info!(node = %node.name(), port = node.port(), creation = node.creation(), hidden, "started");
         Ok(node)
     }

@@ -73,7 +73,7 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -118,6 +118,8 @@ struct Inner {
     connections: Connections,
     references: AtomicU64,
     integers: AtomicU64,
+    /// The process `user`.
+    leader: OnceLock<Pid>,
     started: Instant,
     /// The uptime when `statistics(wall_clock)` was last asked for.
     asked: Mutex<Duration>,
@@ -202,7 +204,14 @@ impl Node {
 
     /// The group leader of processes that inherit none.
     fn leader(&self) -> Pid {
-        Pid::new(self.0.atom.clone(), 0, 0, self.0.creation)
+        // `user` itself is made before there is one, and becomes its own.
+        let none = || Pid::new(self.0.atom.clone(), 0, 0, self.0.creation);
+        self.0.leader.get().cloned().unwrap_or_else(none)
+    }
+
+    /// Makes `user` the group leader of processes that inherit none.
+    pub(crate) fn set_leader(&self, user: Pid) {
+        let _ = self.0.leader.set(user);
     }
 
     /// Starts a service: a process under a registered name that runs until the node stops.

@@ -32,7 +32,8 @@ const MAILBOX: MailboxLimits = MailboxLimits {
 };
 
 /// Starts the services of `node`.
-pub(crate) fn start(node: &Node) {
+pub(crate) fn start(node: &Node, output: &io::Output) {
+    io::start(node, output);
     net_kernel::start(node);
     erpc::start(node);
     erlang::start(node);

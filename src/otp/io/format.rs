@@ -24,7 +24,7 @@
 //!   throughout, 29 always grapheme clusters, and these by the rules of a newer Unicode;
 //! * native records exist from 29 on.
 
-mod chars;
+pub(super) mod chars;
 mod field;
 mod layout;
 mod number;

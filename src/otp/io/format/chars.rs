@@ -20,7 +20,7 @@ enum Kind {
 /// The text of an argument of `~s`.
 ///
 /// Gives `wrong` for what is none.
-pub(super) fn latin1(term: &Term, wrong: FormatError) -> Result<String, FormatError> {
+pub(in crate::otp::io) fn latin1(term: &Term, wrong: FormatError) -> Result<String, FormatError> {
     flatten(term, Kind::Latin1, wrong)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn unicode(term: &Term, wrong: FormatError) -> Result<String, FormatE
 }
 
 /// `unicode:characters_to_binary/1`.
-pub(super) fn data(term: &Term) -> Result<String, FormatError> {
+pub(in crate::otp::io) fn data(term: &Term) -> Result<String, FormatError> {
     flatten(term, Kind::Data, FormatError::NotText)
 }
 
