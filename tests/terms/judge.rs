@@ -15,51 +15,21 @@ pub(crate) struct Judge {
 /// A judge for every release that can be had.
 pub(crate) fn available() -> Vec<Judge> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terms");
+    let otp = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bed/otp");
     let wanted = std::env::var("BEAMNODE_OTP").unwrap_or_else(|_| "23 25 27 29".to_owned());
     let mut judges = Vec::new();
-    for release in wanted
-        .split_whitespace()
-        .filter_map(|release| release.parse().ok())
-    {
-        let image = format!("beamnode-otp:{release}");
-        let known = Command::new("docker")
-            .args(["image", "inspect", &image])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if !known.is_ok_and(|status| status.success()) {
-            continue;
-        }
-        let mut docker = Command::new("docker");
-        docker.args(["run", "--rm", "-i", "--network", "none", "-v"]);
-        docker
-            .arg(format!("{}:/judge:ro", source.display()))
-            .arg(image)
-            .args(["sh", "-c", START]);
-        judges.push(Judge::start(release, docker));
-    }
-    if judges.is_empty() {
-        let release = Command::new("erl")
-            .args([
-                "-noshell",
-                "-eval",
-                "io:put_chars(erlang:system_info(otp_release)), halt().",
-            ])
-            .output();
-        let release = release
-            .ok()
-            .and_then(|output| String::from_utf8(output.stdout).ok()?.parse().ok());
-        if let Some(release) = release {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &START.replace("/judge", &source.display().to_string())]);
-            judges.push(Judge::start(release, shell));
+    for release in wanted.split_whitespace() {
+        let here = Command::new(&otp).args([release, "--available"]).status();
+        if let (Ok(true), Ok(number)) = (here.map(|status| status.success()), release.parse()) {
+            let mut command = Command::new(&otp);
+            command.arg(release).arg(&source).arg(START);
+            judges.push(Judge::start(number, command));
         }
     }
     judges
 }
 
-const START: &str = "set -e; dir=$(mktemp -d); cd $dir; erlc /judge/judge.erl >&2; \
-                     exec erl -noshell -noinput -pa $dir -s judge main";
+const START: &str = "cd $FOLDER && erlc judge.erl >&2 && exec erl -noshell -noinput -pa . -s judge main";
 
 impl Judge {
     fn start(release: u32, mut command: Command) -> Self {
