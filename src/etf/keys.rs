@@ -183,11 +183,14 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Whether so many atoms, a node each, are all different.
-    pub(super) fn names_differ(self, first: u32, count: u32) -> bool {
-        let mut names: Vec<_> = (first..first + count).map(|at| self.text(at)).collect();
+    /// The first of so many atoms, a node each, that is there twice.
+    pub(super) fn same_name(self, first: u32, count: u32) -> Option<u32> {
+        let mut names: Vec<_> = (first..first + count).map(|at| (self.text(at), at)).collect();
         names.sort_unstable();
-        names.array_windows().all(|[a, b]| a != b)
+        names
+            .array_windows()
+            .find(|[a, b]| a.0 == b.0)
+            .map(|[_, (_, at)]| *at)
     }
 
     /// The first key that is there twice in any of these maps, by its node.

@@ -174,7 +174,7 @@ impl<'a> Parser<'a> {
                             self.nodes.push(Node::Map { len: 0, span: 1 });
                             break 'part;
                         }
-                        (Kind::Map, len, sum(len, len)?)
+                        (Kind::Map, len, parts(len, 2, 0, rest)?)
                     }
                     tag::STRING => {
                         let len = u32::from(u16::from_be_bytes(chunk(&mut rest)?));
@@ -229,11 +229,11 @@ impl<'a> Parser<'a> {
                         let arity = byte(&mut rest)?;
                         uniq = Some((self.take(&mut rest, 16)?, u32::from_be_bytes(chunk(&mut rest)?)));
                         let free = u32::from_be_bytes(chunk(&mut rest)?);
-                        (Kind::Fun { arity }, free, sum(free, 4)?)
+                        (Kind::Fun { arity }, free, parts(free, 1, 4, rest)?)
                     }
                     tag::FUN => {
                         let free = u32::from_be_bytes(chunk(&mut rest)?);
-                        (Kind::OldFun, free, sum(free, 4)?)
+                        (Kind::OldFun, free, parts(free, 1, 4, rest)?)
                     }
                     tag::RECORD => {
                         let fields = u32::from_be_bytes(chunk(&mut rest)?);
@@ -242,7 +242,7 @@ impl<'a> Parser<'a> {
                             1 => true,
                             flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
                         };
-                        (Kind::Record { exported }, fields, sum(sum(fields, fields)?, 2)?)
+                        (Kind::Record { exported }, fields, parts(fields, 2, 2, rest)?)
                     }
                     unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
                 };
@@ -330,7 +330,7 @@ impl<'a> Parser<'a> {
                     Kind::Map if !FIND => self.check_keys(open, len)?,
                     Kind::Map => {}
                     Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => {
-                        self.check_head(open, kind, len)?
+                        self.check_head::<FIND>(open, kind, len)?
                     }
                     Kind::Tuple => {}
                 }
@@ -541,7 +541,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether what stands before the free variables of a fun or the values of a record is what must stand there.
-    fn check_head(&self, open: u32, kind: Kind, len: u32) -> Result<()> {
+    fn check_head<const FIND: bool>(&mut self, open: u32, kind: Kind, len: u32) -> Result<()> {
         let node = |index: u32| {
             self.nodes
                 .get((open + index) as usize)
@@ -573,12 +573,14 @@ impl<'a> Parser<'a> {
                 integer(4)?;
                 integer(5)
             }
-            Kind::Record { .. } => {
+            Kind::Record { .. } if !FIND => {
                 (1..len + 3).try_for_each(atom)?;
-                if self.scope().names_differ(open + 3, len) {
-                    Ok(())
-                } else {
-                    Err(DecodeErrorKind::DuplicateField)
+                match self.scope().same_name(open + 3, len) {
+                    Some(name) => {
+                        self.part = self.input.len() - self.offset_of(name);
+                        Err(DecodeErrorKind::DuplicateField)
+                    }
+                    None => Ok(()),
                 }
             }
             _ => Ok(()),
@@ -623,4 +625,13 @@ fn more(len: u32, more: u32, rest: Rest<'_>) -> Result<u32> {
 
 fn sum(a: u32, b: u32) -> Result<u32> {
     a.checked_add(b).ok_or(DecodeErrorKind::Limit(Limit::Parts))
+}
+
+/// How many children `len` times `each` and some more are, of which there must be as many bytes at least.
+fn parts(len: u32, each: u32, more: u32, rest: Rest<'_>) -> Result<u32> {
+    if len as usize > rest.len() {
+        return Err(DecodeErrorKind::Truncated);
+    }
+    let all = len.checked_mul(each).and_then(|all| all.checked_add(more));
+    all.ok_or(DecodeErrorKind::Limit(Limit::Parts))
 }

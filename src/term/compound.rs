@@ -541,9 +541,15 @@ impl<'a> IntoIterator for &'a Map {
 impl FromIterator<(Term, Term)> for Map {
     /// Of two pairs with the same key the later counts, in the place of the earlier.
     fn from_iter<I: IntoIterator<Item = (Term, Term)>>(pairs: I) -> Self {
-        let mut places: HashMap<Term, usize> = HashMap::new();
         let mut all: Vec<(Term, Term)> = Vec::new();
+        let mut pairs = pairs.into_iter();
+        // A key alone needs no comparing, and it may be deep.
+        all.extend(pairs.next());
+        let mut places: HashMap<Term, usize> = HashMap::new();
         for (key, value) in pairs {
+            if places.is_empty() {
+                places.extend(all.iter().map(|(key, _)| (key.clone(), 0)));
+            }
             match places.entry(key) {
                 Entry::Occupied(place) => {
                     if let Some(pair) = all.get_mut(*place.get()) {
