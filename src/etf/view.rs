@@ -118,7 +118,7 @@ impl<'a> TermRef<'a> {
     /// use beamnode::etf::{self, TermRef, View};
     /// use beamnode::term;
     ///
-    /// let bytes = etf::encode(&term!([1, {2, [3]}]));
+    /// let bytes = etf::encode(&term!([1, {2, [x, 3]}]));
     /// let integers = TermRef::parse(&bytes)?.walk().filter(|part| matches!(part, View::Integer(_)));
     /// assert_eq!(integers.count(), 3);
     /// # Ok::<(), etf::DecodeError>(())

@@ -212,7 +212,7 @@ pub fn from_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Serde
 /// ```
 /// use beamnode::etf;
 ///
-/// assert_eq!(etf::to_term(&Ok::<_, ()>([1, 2]))?.to_string(), "{ok,[1,2]}");
+/// assert_eq!(etf::to_term(&Ok::<_, ()>(vec![1, 2]))?.to_string(), "{ok,[1,2]}");
 /// # Ok::<(), etf::SerdeError>(())
 /// ```
 pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<Term, SerdeError> {
