@@ -34,7 +34,8 @@ pub(crate) async fn round_trips(bed: Bed) {
         theirs as f64 / 1000.0
     ))
     .await;
-    // Two BEAM nodes are not always as fast as each other.
-    let allowed = if subject.is_rust() { theirs } else { theirs * 3 / 2 };
+    // Two BEAM nodes are not always as fast as each other either: the figures are printed, and what fails is a write or a
+    // wake-up too many, which costs far more.
+    let allowed = theirs * 3 / 2;
     assert!(ours <= allowed, "{ours} µs, against {theirs} µs");
 }
