@@ -4,6 +4,7 @@
 //! followed by the challenge in decimal. Reading and making the cookie *file* needs a file system and is done above;
 //! what such a file may hold is decided here.
 
+use std::convert::Infallible;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -45,6 +46,29 @@ pub enum CookieError {
 
 /// How many letters a [generated](Cookie::generate) cookie has.
 const GENERATED_LENGTH: usize = 20;
+
+/// A cookie is one already.
+impl From<Infallible> for CookieError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl TryFrom<&str> for Cookie {
+    type Error = CookieError;
+
+    fn try_from(text: &str) -> Result<Self, CookieError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Cookie {
+    type Error = CookieError;
+
+    fn try_from(text: String) -> Result<Self, CookieError> {
+        Self::new(&text)
+    }
+}
 
 impl Cookie {
     /// A cookie given by the user, as with `-setcookie`: an atom whose characters are all in Latin-1.

@@ -17,7 +17,7 @@ use super::naming::Names;
 use super::table::Table;
 use super::{ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration};
 use crate::dist::handshake::{Dialed, Local, LocalName, SETUP_TIME};
-use crate::dist::{Cookie, Flags, NameKind, NodeName, Ticks};
+use crate::dist::{Cookie, CookieError, Flags, NameKind, NodeName, Ticks};
 use crate::epmd::{self, Keeper, Resolver};
 use crate::net::{self, LinkOptions, ListenOptions, Listener};
 use crate::otp;
@@ -33,10 +33,9 @@ const NET_TICKINTENSITY: u32 = 4;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use beamnode::dist::Cookie;
 /// use beamnode::node::Node;
 ///
-/// let node = Node::builder("rust").cookie(Cookie::new("secret")?).hidden(true).start().await?;
+/// let node = Node::builder("rust").cookie("secret").hidden(true).start().await?;
 /// println!("{} listens on port {:?}", node.name(), node.port());
 /// # Ok(())
 /// # }
@@ -48,7 +47,7 @@ pub struct Builder {
     kind: Option<NameKind>,
     /// Whether `name` is not ours, but that of the node which gives us one.
     named_by: bool,
-    cookie: Option<Cookie>,
+    cookie: Option<Result<Cookie, CookieError>>,
     hidden: bool,
     listen: bool,
     net_ticktime: Duration,
@@ -108,10 +107,10 @@ impl Builder {
     }
 
     /// The cookie for all peers that get none of their own, as `-setcookie`. Without it, the one in `~/.erlang.cookie`, which is
-    /// made when it is not there.
+    /// made when it is not there. Text that cannot be a cookie is an error of [`start`](Self::start).
     #[must_use]
-    pub fn cookie(mut self, cookie: Cookie) -> Self {
-        self.cookie = Some(cookie);
+    pub fn cookie(mut self, cookie: impl TryInto<Cookie, Error: Into<CookieError>>) -> Self {
+        self.cookie = Some(cookie.try_into().map_err(Into::into));
         self
     }
 
@@ -195,7 +194,7 @@ impl Builder {
     /// When the name or the cookie is not usable, the name is taken, or EPMD or a port cannot be had.
     pub async fn start(mut self) -> Result<Node, StartError> {
         let cookie = match self.cookie.take() {
-            Some(cookie) => cookie,
+            Some(cookie) => cookie?,
             None => cookie::of_user()?,
         };
         if self.named_by {

@@ -193,7 +193,7 @@ impl Connections {
     }
 
     /// The connection to `node`, if one is up.
-    pub(crate) fn up(&self, node: &Atom) -> Option<Arc<Connection>> {
+    pub(crate) fn up(&self, node: &str) -> Option<Arc<Connection>> {
         self.lock().get(node)?.up.clone()
     }
 

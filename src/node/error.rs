@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::cookie::CookieFileError;
 use super::host::HostError;
 use crate::dist::handshake::HandshakeError;
-use crate::dist::{NameError, NodeName};
+use crate::dist::{CookieError, NameError, NodeName};
 use crate::epmd::{KeeperError, ResolveError};
 use crate::net::SetupError;
-use crate::term::Atom;
 
 /// Why a node cannot be reached. Cheap to clone: everybody who waited for the connection gets it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -92,9 +91,12 @@ pub enum StartError {
     /// The name cannot be used.
     #[error(transparent)]
     Name(#[from] HostError),
+    /// The cookie that was given cannot be one.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
     /// There is no cookie, or not one that may be used.
     #[error(transparent)]
-    Cookie(#[from] CookieFileError),
+    CookieFile(#[from] CookieFileError),
     /// The node that should give this one its name cannot be connected to.
     #[error("no name from {peer}: {error}")]
     Naming {
@@ -125,6 +127,12 @@ pub enum StartError {
     },
 }
 
+impl From<NameError> for PingError {
+    fn from(error: NameError) -> Self {
+        Self::Connect(error.into())
+    }
+}
+
 /// Why a node does not answer a ping.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PingError {
@@ -137,7 +145,4 @@ pub enum PingError {
         /// What came instead.
         reason: String,
     },
-    /// The name is too long to be one.
-    #[error("{0} is not a node's name")]
-    Name(Atom),
 }

@@ -79,7 +79,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::dist::control::{self, Control, Target};
-use crate::dist::{Cookie, Flags, NodeName, Ticks};
+use crate::dist::{Cookie, Flags, NameError, NodeName, Ticks};
 use crate::epmd::Resolver;
 use crate::etf::RawTerm;
 use crate::net::{self, LinkOptions};
@@ -344,9 +344,12 @@ impl Node {
     }
 
     /// The functions of module `name` that other nodes can run on this one, to add to.
+    ///
+    /// # Panics
+    /// If `name` has more than 255 characters.
     #[must_use]
-    pub fn module(&self, name: Atom) -> Module<'_> {
-        Module::new(self, name)
+    pub fn module(&self, name: impl AsRef<str>) -> Module<'_> {
+        Module::new(self, modules::name(name.as_ref()))
     }
 
     pub(crate) fn has_module(&self, name: &Atom) -> bool {
@@ -380,16 +383,17 @@ impl Node {
     ///
     /// # Errors
     /// When there is no connection in the end, with the reason.
-    pub async fn connect(&self, node: &Atom) -> Result<(), ConnectError> {
-        self.route_to(node).await.map(drop)
+    pub async fn connect(&self, node: impl AsRef<str>) -> Result<(), ConnectError> {
+        self.route_to(&peer(node.as_ref())?).await.map(drop)
     }
 
     /// Connects to a node as a hidden one, as `net_kernel:hidden_connect_node/1`, unless it is connected.
     ///
     /// # Errors
     /// When there is no connection in the end, with the reason.
-    pub async fn connect_hidden(&self, node: &Atom) -> Result<(), ConnectError> {
-        self.route(node, self.0.flags - Flags::PUBLISHED).await.map(drop)
+    pub async fn connect_hidden(&self, node: impl AsRef<str>) -> Result<(), ConnectError> {
+        let flags = self.0.flags - Flags::PUBLISHED;
+        self.route(&peer(node.as_ref())?, flags).await.map(drop)
     }
 
     /// Lets only these nodes connect, and be connected to, besides those named in earlier calls, as `net_kernel:allow/1`. Each is
@@ -420,27 +424,28 @@ impl Node {
     /// Whether the connection to `node` is busy, so that who sends waits, and what becomes of that: `busy_dist_port` of
     /// `erlang:system_monitor/2`. Ends with the connection; `None` when there is none.
     #[must_use]
-    pub fn watch_busy(&self, node: &Atom) -> Option<watch::Receiver<bool>> {
-        Some(self.0.connections.up(node)?.outbound.watch_busy())
+    pub fn watch_busy(&self, node: impl AsRef<str>) -> Option<watch::Receiver<bool>> {
+        Some(self.0.connections.up(node.as_ref())?.outbound.watch_busy())
     }
 
     /// Asks a node whether it answers, connecting first if need be, as `net_adm:ping/1`.
     ///
     /// # Errors
     /// Where that says `pang`: with the reason.
-    pub async fn ping(&self, node: &Atom) -> Result<(), PingError> {
-        self.connect(node).await?;
-        if node == self.name() {
+    pub async fn ping(&self, node: impl AsRef<str>) -> Result<(), PingError> {
+        let node = peer(node.as_ref())?;
+        self.route_to(&node).await?;
+        if node == *self.name() {
             return Ok(());
         }
-        otp::ping(self, node).await.map_err(|error| PingError::NoAnswer {
+        otp::ping(self, &node).await.map_err(|error| PingError::NoAnswer {
             reason: error.to_string(),
         })
     }
 
     /// Ends the connection to a node, as `erlang:disconnect_node/1`; `false` when there is none.
-    pub fn disconnect(&self, node: &Atom) -> bool {
-        let Some(connection) = self.0.connections.up(node) else {
+    pub fn disconnect(&self, node: impl AsRef<str>) -> bool {
+        let Some(connection) = self.0.connections.up(node.as_ref()) else {
             return false;
         };
         connection.close(DownReason::Disconnect);
@@ -659,6 +664,11 @@ fn send(from: &Pid, to: Target, message: RawTerm) -> Control {
         token: None,
         message,
     })
+}
+
+/// The node of that name.
+fn peer(name: &str) -> Result<Atom, NameError> {
+    Ok(Atom::from(&name.parse::<NodeName>()?))
 }
 
 /// The lowest `bits` of `value`, at most 32.

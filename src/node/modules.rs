@@ -122,6 +122,11 @@ impl std::fmt::Debug for Modules {
     }
 }
 
+/// The name that a program gives to a module or a function.
+pub(super) fn name(text: &str) -> Atom {
+    Atom::new(text).expect("the name of a module or a function has at most 255 characters")
+}
+
 /// A module of a node, to add functions to; [`Node::module`] gives it.
 #[derive(Debug)]
 pub struct Module<'a> {
@@ -140,20 +145,24 @@ impl<'a> Module<'a> {
     ///
     /// ```no_run
     /// # fn example(node: &beamnode::node::Node) {
-    /// use beamnode::term::{Atom, Term};
+    /// use beamnode::term;
+    /// use beamnode::term::Term;
     ///
     /// // spawn(rust@host, greeter, hello, [self()]) on any node of the cluster
-    /// node.module(Atom::from_static("greeter")).function(Atom::from_static("hello"), 1, async |me, arguments| {
+    /// node.module("greeter").function("hello", 1, async |me, arguments| {
     ///     if let [Term::Pid(to)] = arguments.as_slice() {
-    ///         me.send(to, beamnode::term!({hello, (me.pid().clone())})).await.ok();
+    ///         me.send(to, term!({hello, (me.pid().clone())})).await.ok();
     ///     }
-    ///     Ok(Term::from(Atom::from_static("ok")))
+    ///     Ok(term!(ok))
     /// });
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// If `name` has more than 255 characters.
     pub fn function<F>(
         &self,
-        name: Atom,
+        name: impl AsRef<str>,
         arity: usize,
         function: impl Fn(Process, Vec<Term>) -> F + Send + Sync + 'static,
     ) -> &Self
@@ -161,6 +170,7 @@ impl<'a> Module<'a> {
         F: Future<Output = Outcome> + Send + 'static,
     {
         let function: Function = Arc::new(move |me, arguments| Box::pin(function(me, arguments)));
+        let name = self::name(name.as_ref());
         self.node
             .0
             .modules

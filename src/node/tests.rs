@@ -314,17 +314,9 @@ async fn a_wrong_cookie_is_told_as_one() {
 #[tokio::test]
 async fn a_node_that_cannot_be_reached_is_told_why() {
     let [a, _b] = pair(["c", "c"]).await;
-    let nobody = a
-        .ping(&Atom::from_static("nobody@localhost"))
-        .await
-        .unwrap_err()
-        .to_string();
+    let nobody = a.ping("nobody@localhost").await.unwrap_err().to_string();
     assert!(nobody.contains("not in the table"), "{nobody}");
-    let long = a
-        .ping(&Atom::from_static("b@example.org"))
-        .await
-        .unwrap_err()
-        .to_string();
+    let long = a.ping("b@example.org").await.unwrap_err().to_string();
     assert!(long.contains("long name"), "{long}");
     let mut me = a.process();
     let reference = me.monitor(("x", "nobody@localhost")).await;
@@ -419,10 +411,8 @@ async fn a_priority_message_comes_first_where_it_is_wanted() {
 
 /// A module with a function that sends what it is given back with its pid, and waits.
 fn serve_worker(node: &Node) {
-    node.module(Atom::from_static("worker")).function(
-        Atom::from_static("start"),
-        2,
-        async |mut me, arguments| {
+    node.module("worker")
+        .function("start", 2, async |mut me, arguments| {
             if let [Term::Pid(to), value] = arguments.as_slice() {
                 me.send(to, term!({started, (me.pid().clone()), (value.clone())}))
                     .await
@@ -430,8 +420,7 @@ fn serve_worker(node: &Node) {
             }
             me.recv().await;
             Err(Exception::Exit(Term::atom("done")))
-        },
-    );
+        });
 }
 
 #[tokio::test]

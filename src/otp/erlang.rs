@@ -144,64 +144,48 @@ const FUNCTIONS: [(&str, usize, Function); 36] = [
 ];
 
 pub(super) fn start(node: &Node) {
-    let erlang = node.module(Atom::from_static("erlang"));
+    let erlang = node.module("erlang");
     for (name, arity, function) in FUNCTIONS {
         erlang.function(Atom::from_static(name), arity, move |me, arguments| async move {
             function(&me, &arguments).ok_or_else(|| badarg(name, &arguments))
         });
     }
-    erlang.function(Atom::from_static("throw"), 1, async |_, arguments| {
+    erlang.function("throw", 1, async |_, arguments| {
         raise(arguments, Exception::Throw)
     });
-    erlang.function(Atom::from_static("exit"), 1, async |_, arguments| {
-        raise(arguments, Exception::Exit)
-    });
-    erlang.function(Atom::from_static("error"), 1, async |_, arguments| {
+    erlang.function("exit", 1, async |_, arguments| raise(arguments, Exception::Exit));
+    erlang.function("error", 1, async |_, arguments| {
         raise(arguments, |reason| Exception::Error {
             reason,
             stack: Term::NIL,
         })
     });
-    erlang.function(
-        Atom::from_static("exit"),
-        2,
-        async |me, arguments| match arguments.as_slice() {
-            [Term::Pid(pid), reason] => {
-                // As in Erlang, nobody is told that it could not be sent.
-                me.exit_other(pid, ExitReason::from(reason.clone())).await.ok();
-                Ok(Term::from(true))
-            }
-            _ => Err(badarg("exit", &arguments)),
-        },
-    );
+    erlang.function("exit", 2, async |me, arguments| match arguments.as_slice() {
+        [Term::Pid(pid), reason] => {
+            // As in Erlang, nobody is told that it could not be sent.
+            me.exit_other(pid, ExitReason::from(reason.clone())).await.ok();
+            Ok(Term::from(true))
+        }
+        _ => Err(badarg("exit", &arguments)),
+    });
     for name in ["send", "!"] {
         erlang.function(Atom::from_static(name), 2, move |me, arguments| async move {
             send(&me, name, &arguments).await
         });
     }
-    erlang.function(Atom::from_static("send"), 3, async |me, arguments| {
+    erlang.function("send", 3, async |me, arguments| {
         send(&me, "send", &arguments).await
     });
-    erlang.function(
-        Atom::from_static("apply"),
-        3,
-        async |me, arguments| match arguments.as_slice() {
-            [module, function, list] => apply(me, module, function, list).await,
-            _ => Err(badarg("apply", &arguments)),
-        },
-    );
-    erlang.function(Atom::from_static("apply"), 2, async |me, arguments| {
-        apply_fun(me, &arguments).await
+    erlang.function("apply", 3, async |me, arguments| match arguments.as_slice() {
+        [module, function, list] => apply(me, module, function, list).await,
+        _ => Err(badarg("apply", &arguments)),
     });
-    erlang.function(Atom::from_static("halt"), 0, async |me, _| halt(&me, 0).await);
-    erlang.function(
-        Atom::from_static("halt"),
-        1,
-        async |me, arguments| match arguments.as_slice() {
-            [Term::Integer(status)] => halt(&me, i32::try_from(status & 0xff).unwrap_or(1)).await,
-            _ => halt(&me, 1).await,
-        },
-    );
+    erlang.function("apply", 2, async |me, arguments| apply_fun(me, &arguments).await);
+    erlang.function("halt", 0, async |me, _| halt(&me, 0).await);
+    erlang.function("halt", 1, async |me, arguments| match arguments.as_slice() {
+        [Term::Integer(status)] => halt(&me, i32::try_from(status & 0xff).unwrap_or(1)).await,
+        _ => halt(&me, 1).await,
+    });
 }
 
 pub(super) fn badarg(function: &'static str, arguments: &[Term]) -> Exception {

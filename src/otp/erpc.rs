@@ -8,18 +8,16 @@ use crate::node::{Exception, Node, Outcome, Process};
 use crate::term::{Atom, Term};
 
 pub(super) fn start(node: &Node) {
-    let erpc = node.module(Atom::from_static("erpc"));
-    erpc.function(Atom::from_static("execute_call"), 4, async |me, arguments| {
+    let erpc = node.module("erpc");
+    erpc.function("execute_call", 4, async |me, arguments| {
         execute_call(me, arguments).await
     });
-    erpc.function(
-        Atom::from_static("execute_cast"),
-        3,
-        async |me, arguments| match arguments.as_slice() {
+    erpc.function("execute_cast", 3, async |me, arguments| {
+        match arguments.as_slice() {
             [module, function, list] => apply(me, module, function, list).await,
             _ => Err(badarg("execute_cast", &arguments)),
-        },
-    );
+        }
+    });
 }
 
 /// Ends in any case: its exit reason is the result.

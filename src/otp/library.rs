@@ -10,8 +10,8 @@ use crate::node::{Exception, Node, NodeType, Process};
 use crate::term::{Atom, List, Term};
 
 pub(super) fn start(node: &Node) {
-    let module = |name: &'static str| node.module(Atom::from_static(name));
-    module("timer").function(Atom::from_static("sleep"), 1, async |_, arguments| {
+    let module = |name: &'static str| node.module(name);
+    module("timer").function("sleep", 1, async |_, arguments| {
         match arguments.as_slice() {
             [Term::Integer(milliseconds)] if *milliseconds >= 0 => {
                 tokio::time::sleep(Duration::from_millis(milliseconds.unsigned_abs())).await;
@@ -25,14 +25,12 @@ pub(super) fn start(node: &Node) {
     net_kernel(node);
     calls(node);
     let init = module("init");
-    init.function(Atom::from_static("get_argument"), 1, async |_, _| {
-        Ok(Term::atom("error"))
-    });
-    init.function(Atom::from_static("get_status"), 0, async |_, _| {
+    init.function("get_argument", 1, async |_, _| Ok(Term::atom("error")));
+    init.function("get_status", 0, async |_, _| {
         Ok(Term::from((Term::atom("started"), Term::atom("started"))))
     });
     for arity in [0, 1] {
-        init.function(Atom::from_static("stop"), arity, async |me, arguments| {
+        init.function("stop", arity, async |me, arguments| {
             let status = match arguments.first() {
                 Some(Term::Integer(status)) => i32::try_from(status & 0xff).unwrap_or(1),
                 _ => 0,
@@ -42,17 +40,17 @@ pub(super) fn start(node: &Node) {
         });
     }
     let code = module("code");
-    code.function(Atom::from_static("ensure_loaded"), 1, async |me, arguments| {
+    code.function("ensure_loaded", 1, async |me, arguments| {
         Ok(match loaded(&me, &arguments) {
             Some(name) => Term::from((Term::atom("module"), name)),
             None => Term::from((Term::atom("error"), Term::atom("nofile"))),
         })
     });
-    code.function(Atom::from_static("which"), 1, async |me, arguments| {
+    code.function("which", 1, async |me, arguments| {
         let found = loaded(&me, &arguments).is_some();
         Ok(Term::atom(if found { "preloaded" } else { "non_existing" }))
     });
-    code.function(Atom::from_static("is_loaded"), 1, async |me, arguments| {
+    code.function("is_loaded", 1, async |me, arguments| {
         Ok(match loaded(&me, &arguments) {
             Some(_) => Term::from((Term::atom("file"), Term::atom("preloaded"))),
             None => Term::from(false),
@@ -67,18 +65,16 @@ fn loaded(me: &Process, arguments: &[Term]) -> Option<Atom> {
 }
 
 fn net_adm(node: &Node) {
-    let net_adm = node.module(Atom::from_static("net_adm"));
-    net_adm.function(Atom::from_static("ping"), 1, async |me, arguments| {
+    let net_adm = node.module("net_adm");
+    net_adm.function("ping", 1, async |me, arguments| {
         let Some(peer) = arguments.first().and_then(Term::as_atom) else {
             return Err(badarg("ping", &arguments));
         };
         let answer = me.node().ping(peer).await;
         Ok(Term::atom(if answer.is_ok() { "pong" } else { "pang" }))
     });
-    net_adm.function(Atom::from_static("names"), 0, async |_, _| {
-        Ok(names(epmd::Client::local()).await)
-    });
-    net_adm.function(Atom::from_static("names"), 1, async |_, arguments| {
+    net_adm.function("names", 0, async |_, _| Ok(names(epmd::Client::local()).await));
+    net_adm.function("names", 1, async |_, arguments| {
         let host = match arguments.first() {
             Some(Term::Atom(host)) => Some(host.as_str().to_owned()),
             Some(Term::List(host)) => host.to_text(),
@@ -108,7 +104,7 @@ async fn names(client: epmd::Client) -> Term {
 }
 
 fn net_kernel(node: &Node) {
-    let net_kernel = node.module(Atom::from_static("net_kernel"));
+    let net_kernel = node.module("net_kernel");
     for (name, hidden) in [
         ("connect_node", false),
         ("connect", false),
@@ -126,39 +122,35 @@ fn net_kernel(node: &Node) {
             Ok(Term::from(connected.is_ok()))
         });
     }
-    net_kernel.function(Atom::from_static("disconnect"), 1, async |me, arguments| {
+    net_kernel.function("disconnect", 1, async |me, arguments| {
         let Some(peer) = arguments.first().and_then(Term::as_atom) else {
             return Err(badarg("disconnect", &arguments));
         };
         Ok(Term::from(me.node().disconnect(peer)))
     });
-    net_kernel.function(Atom::from_static("get_net_ticktime"), 0, async |me, _| {
+    net_kernel.function("get_net_ticktime", 0, async |me, _| {
         Ok(Term::from(me.node().net_ticktime().as_secs()))
     });
     for arity in [1, 2] {
-        net_kernel.function(
-            Atom::from_static("set_net_ticktime"),
-            arity,
-            async |me, arguments| {
-                let seconds = |index: usize| match arguments.get(index) {
-                    Some(Term::Integer(seconds)) if *seconds >= 0 => {
-                        Some(Duration::from_secs(seconds.unsigned_abs()))
-                    }
-                    _ => None,
-                };
-                let Some(time) = seconds(0).filter(|time| !time.is_zero()) else {
-                    return Err(badarg("set_net_ticktime", &arguments));
-                };
-                if time == me.node().net_ticktime() {
-                    return Ok(Term::atom("unchanged"));
+        net_kernel.function("set_net_ticktime", arity, async |me, arguments| {
+            let seconds = |index: usize| match arguments.get(index) {
+                Some(Term::Integer(seconds)) if *seconds >= 0 => {
+                    Some(Duration::from_secs(seconds.unsigned_abs()))
                 }
-                me.node()
-                    .set_net_ticktime(time, seconds(1).unwrap_or(Duration::from_secs(60)));
-                Ok(Term::atom("change_initiated"))
-            },
-        );
+                _ => None,
+            };
+            let Some(time) = seconds(0).filter(|time| !time.is_zero()) else {
+                return Err(badarg("set_net_ticktime", &arguments));
+            };
+            if time == me.node().net_ticktime() {
+                return Ok(Term::atom("unchanged"));
+            }
+            me.node()
+                .set_net_ticktime(time, seconds(1).unwrap_or(Duration::from_secs(60)));
+            Ok(Term::atom("change_initiated"))
+        });
     }
-    net_kernel.function(Atom::from_static("allow"), 1, async |me, arguments| {
+    net_kernel.function("allow", 1, async |me, arguments| {
         let Some(Term::List(list)) = arguments.first() else {
             return Err(badarg("allow", &arguments));
         };
@@ -172,12 +164,12 @@ fn net_kernel(node: &Node) {
         me.node().allow(nodes);
         Ok(Term::atom("ok"))
     });
-    net_kernel.function(Atom::from_static("longnames"), 0, async |me, _| {
+    net_kernel.function("longnames", 0, async |me, _| {
         Ok(Term::from(
             me.node().node_name().kind() == crate::dist::NameKind::Long,
         ))
     });
-    net_kernel.function(Atom::from_static("nodes_info"), 0, async |me, _| {
+    net_kernel.function("nodes_info", 0, async |me, _| {
         let nodes = me.node().nodes(NodeType::All);
         let infos = nodes.into_iter().map(|node| Term::from((node, Term::NIL)));
         Ok(Term::from((Term::atom("ok"), infos.collect::<Vec<_>>())))
@@ -187,37 +179,29 @@ fn net_kernel(node: &Node) {
 /// `rpc` and `erpc`, called on this node to call on others.
 fn calls(node: &Node) {
     for arity in [4, 5] {
-        node.module(Atom::from_static("rpc")).function(
-            Atom::from_static("call"),
-            arity,
-            async |me, arguments| {
-                Ok(match remote_call(&me, "call", &arguments).await? {
-                    Ok(value) | Err(RpcError::Raised(Exception::Throw(value))) => value,
-                    Err(error) => Term::from((Term::atom("badrpc"), bad_rpc(error))),
-                })
-            },
-        );
-        node.module(Atom::from_static("erpc")).function(
-            Atom::from_static("call"),
-            arity,
-            async |me, arguments| match remote_call(&me, "call", &arguments).await? {
-                Ok(value) => Ok(value),
-                Err(error) => Err(raised(error)),
-            },
-        );
+        node.module("rpc").function("call", arity, async |me, arguments| {
+            Ok(match remote_call(&me, "call", &arguments).await? {
+                Ok(value) | Err(RpcError::Raised(Exception::Throw(value))) => value,
+                Err(error) => Term::from((Term::atom("badrpc"), bad_rpc(error))),
+            })
+        });
+        node.module("erpc")
+            .function("call", arity, async |me, arguments| {
+                match remote_call(&me, "call", &arguments).await? {
+                    Ok(value) => Ok(value),
+                    Err(error) => Err(raised(error)),
+                }
+            });
     }
     for (module, answer) in [("rpc", "true"), ("erpc", "ok")] {
-        node.module(Atom::from_static(module)).function(
-            Atom::from_static("cast"),
-            4,
-            move |me, arguments| async move {
+        node.module(module)
+            .function("cast", 4, move |me, arguments| async move {
                 let Some((peer, module, function, list)) = target(&arguments) else {
                     return Err(badarg("cast", &arguments));
                 };
                 me.node().rpc(peer).cast(&module, &function, list).await.ok();
                 Ok(Term::atom(answer))
-            },
-        );
+            });
     }
 }
 

@@ -12,7 +12,7 @@ use crate::term::{Atom, AtomTooLong, Term};
 #[derive(Debug, Clone)]
 pub struct Rpc<'a> {
     node: &'a Node,
-    peer: Atom,
+    peer: Result<Atom, AtomTooLong>,
     timeout: Option<Duration>,
 }
 
@@ -48,19 +48,18 @@ impl Node {
     /// ```no_run
     /// # async fn example(node: &beamnode::node::Node) -> Result<(), Box<dyn std::error::Error>> {
     /// use beamnode::term;
-    /// use beamnode::term::Atom;
     ///
-    /// let alice = node.rpc(Atom::from_static("alice@build"));
+    /// let alice = node.rpc("alice@build");
     /// let reversed = alice.call("lists", "reverse", [term!([1, 2, 3])]).await?;
     /// assert_eq!(reversed, term!([3, 2, 1]));
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn rpc(&self, peer: Atom) -> Rpc<'_> {
+    pub fn rpc(&self, peer: impl AsRef<str>) -> Rpc<'_> {
         Rpc {
             node: self,
-            peer,
+            peer: Atom::new(peer.as_ref()),
             timeout: None,
         }
     }
@@ -115,7 +114,7 @@ impl Rpc<'_> {
             Term::from(arguments),
         ];
         let execute = (Atom::from_static("erpc"), Atom::from_static("execute_cast"));
-        me.spawn_on(&self.peer, execute, arguments, SpawnOptions::default())
+        me.spawn_on(&self.peer.clone()?, execute, arguments, SpawnOptions::default())
             .await?;
         Ok(())
     }
@@ -135,7 +134,9 @@ impl Rpc<'_> {
             monitor: true,
             ..SpawnOptions::default()
         };
-        let spawned = me.spawn_on(&self.peer, execute, arguments, options).await?;
+        let spawned = me
+            .spawn_on(&self.peer.clone()?, execute, arguments, options)
+            .await?;
         let reason = me.recv_select(|message| match message {
             Message::Down(down) if down.item == Item::Pid(spawned.pid.clone()) => Some(down.reason.decode()),
             _ => None,

@@ -8,7 +8,7 @@ use crate::dist::Cookie;
 use crate::epmd::resolver::Table as Hosts;
 use crate::node::{Exception, ExitReason, Message, Process};
 use crate::term;
-use crate::term::{Atom, Pid, Term};
+use crate::term::{Pid, Term};
 
 async fn lone() -> Node {
     Node::builder("lone@localhost")
@@ -153,17 +153,13 @@ async fn a_transient_child_that_ends_normally_stays_ended() {
 #[tokio::test]
 async fn a_call_returns_or_says_what_was_raised() {
     let [a, b] = pair().await;
-    let module = b.module(Atom::from_static("kv"));
-    module.function(
-        Atom::from_static("get"),
-        1,
-        async |_, mut arguments| match arguments.pop() {
-            Some(Term::Atom(key)) if key == *"throw" => Err(Exception::Throw(Term::from(1))),
-            Some(Term::Atom(key)) if key == *"exit" => Err(Exception::Exit(Term::from(2))),
-            Some(key) => Ok(term!({ok, (key)})),
-            None => Ok(Term::NIL),
-        },
-    );
+    let module = b.module("kv");
+    module.function("get", 1, async |_, mut arguments| match arguments.pop() {
+        Some(Term::Atom(key)) if key == *"throw" => Err(Exception::Throw(Term::from(1))),
+        Some(Term::Atom(key)) if key == *"exit" => Err(Exception::Exit(Term::from(2))),
+        Some(key) => Ok(term!({ok, (key)})),
+        None => Ok(Term::NIL),
+    });
     let rpc = a.rpc(b.name().clone());
     assert_eq!(
         within(rpc.call("kv", "get", [Term::from(7)])).await.unwrap(),
@@ -188,11 +184,10 @@ async fn a_call_returns_or_says_what_was_raised() {
 #[tokio::test]
 async fn a_call_to_a_node_that_goes_ends() {
     let [a, b] = pair().await;
-    b.module(Atom::from_static("slow"))
-        .function(Atom::from_static("wait"), 0, async |mut me, _| {
-            me.recv().await;
-            Ok(Term::NIL)
-        });
+    b.module("slow").function("wait", 0, async |mut me, _| {
+        me.recv().await;
+        Ok(Term::NIL)
+    });
     let rpc = a.rpc(b.name().clone());
     let mut waiting = std::pin::pin!(rpc.call("slow", "wait", []));
     let mut events = b.monitor_nodes(crate::node::NodeType::All);

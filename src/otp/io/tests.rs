@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{IoError, Output};
 use crate::dist::Cookie;
 use crate::node::Node;
-use crate::term::{Atom, Term};
+use crate::term::Term;
 
 /// A device that keeps what is written.
 struct Kept(mpsc::Sender<Vec<u8>>);
@@ -71,11 +71,9 @@ async fn a_format_that_does_not_suit_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_of_the_node_gives_characters() {
     let (node, written) = node().await;
-    node.module(Atom::from_static("greeter")).function(
-        Atom::from_static("hello"),
-        1,
-        async |_, arguments| Ok(Term::from(format!("hello {}", arguments[0]))),
-    );
+    node.module("greeter").function("hello", 1, async |_, arguments| {
+        Ok(Term::from(format!("hello {}", arguments[0])))
+    });
     let me = node.process();
     let name = Term::from(vec![Term::atom("you")]);
     let (put, unicode) = (Term::atom("put_chars"), Term::atom("unicode"));
