@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::alias::{AliasKind, Until};
 use super::connections::Connection;
+use super::events;
 use super::links::Links;
 use super::mailbox::{Mailbox, MailboxLimits, Place};
 use super::message::{self, Down, Item, Message};
@@ -52,6 +53,8 @@ struct State {
     aliases: HashMap<Reference, AliasKind>,
     /// Spawn requests that have no answer yet.
     spawning: HashMap<Reference, Spawning>,
+    /// Connections whose end is to be told, and how often.
+    node_monitors: Vec<(Arc<Connection>, usize)>,
     /// Connections that know of this process, so that they tell it when they are gone.
     attached: Vec<Arc<Connection>>,
 }
@@ -123,6 +126,7 @@ impl Cell {
             watchers: HashMap::new(),
             aliases: HashMap::new(),
             spawning: HashMap::new(),
+            node_monitors: Vec::new(),
             attached: Vec::new(),
         };
         Self {
@@ -244,6 +248,25 @@ impl Cell {
                 break;
             }
             self.exit_signal(&mut state, from, reason("noconnection"), out);
+        }
+        let down = |(via, _): &mut (Arc<Connection>, usize)| std::ptr::eq(Arc::as_ptr(via), connection);
+        let told: usize = state
+            .node_monitors
+            .extract_if(.., down)
+            .map(|(_, count)| count)
+            .sum();
+        for _ in 0..told {
+            if state.exited.is_none() {
+                self.put(&mut state, events::nodedown(connection.name()), false, out);
+            }
+        }
+    }
+
+    /// A message that the node itself has for the process.
+    pub(crate) fn tell(&self, message: Message, out: &mut Outbox) {
+        let mut state = self.lock();
+        if state.exited.is_none() {
+            self.put(&mut state, message, false, out);
         }
     }
 
@@ -388,6 +411,39 @@ impl Cell {
             .mailbox
             .position(|message| matches!(message, Message::Down(down) if down.reference == *reference));
         found.and_then(|index| state.mailbox.remove(index)).is_some()
+    }
+
+    /// Has the process told once of the connection's end. Fails when it is gone.
+    pub(crate) fn monitor_node(&self, via: &Arc<Connection>) -> Result<(), Gone> {
+        let mut state = self.lock();
+        if state.exited.is_some() {
+            return Ok(());
+        }
+        if !self.attach(&mut state, Some(via)) {
+            return Err(Gone);
+        }
+        let known = state
+            .node_monitors
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, via));
+        match known {
+            Some((_, count)) => *count += 1,
+            None => state.node_monitors.push((Arc::clone(via), 1)),
+        }
+        Ok(())
+    }
+
+    /// Takes one of those back.
+    pub(crate) fn demonitor_node(&self, node: &str) {
+        let mut state = self.lock();
+        if let Some((_, count)) = state
+            .node_monitors
+            .iter_mut()
+            .find(|(via, _)| *via.name() == *node)
+        {
+            *count -= 1;
+        }
+        state.node_monitors.retain(|(_, count)| *count > 0);
     }
 
     /// Makes an alias.
@@ -624,6 +680,7 @@ impl Cell {
         state.mailbox.clear();
         state.aliases = HashMap::new();
         state.spawning = HashMap::new();
+        state.node_monitors = Vec::new();
         out.ended.push(Ended {
             number: self.number,
             name: state.name.take(),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::events::{NodeEvent, NodeType, Subscribers};
+use super::signal::Outbox;
 use super::table::Number;
 use super::{ConnectError, DownReason};
 use crate::dist::arbitration::{self, Held, Verdict};
@@ -22,6 +23,8 @@ use crate::term::Atom;
 /// An established connection.
 pub(crate) struct Connection {
     name: Atom,
+    /// That of the attempt which made it.
+    id: AttemptId,
     peer: Peer,
     pub(crate) outbound: Outbound,
     /// The processes that have a link or monitor over it; `None` once it is gone.
@@ -298,6 +301,7 @@ impl Connections {
         id: AttemptId,
         peer: Peer,
         outbound: Outbound,
+        out: &mut Outbox,
     ) -> Option<Arc<Connection>> {
         let mut slots = self.lock();
         let slot = slots.get_mut(node)?;
@@ -308,6 +312,7 @@ impl Connections {
         let hidden = peer.hidden;
         let connection = Arc::new(Connection {
             name: node.clone(),
+            id,
             peer,
             outbound,
             attached: Mutex::new(Some(HashSet::new())),
@@ -317,25 +322,28 @@ impl Connections {
         slot.up = Some(Arc::clone(&connection));
         attempt.outcome.send_replace(Some(Ok(Arc::clone(&connection))));
         // Under the lock, so that nodeup and nodedown of one node never change places.
-        self.subscribers.tell(&NodeEvent::NodeUp {
+        let up = NodeEvent::NodeUp {
             node: node.clone(),
             hidden,
-        });
+            connection_id: id.0,
+        };
+        self.subscribers.tell(&up, out);
         Some(connection)
     }
 
     /// The connection has ended and its links and monitors have fired: off the table, and everybody is told.
-    pub(crate) fn down(&self, connection: &Arc<Connection>, reason: DownReason) {
+    pub(crate) fn down(&self, connection: &Arc<Connection>, reason: DownReason, out: &mut Outbox) {
         let mut slots = self.lock();
         if let Some(slot) = slots.get_mut(&connection.name)
             && slot.up.take_if(|up| Arc::ptr_eq(up, connection)).is_some()
         {
-            let node = connection.name.clone();
-            self.subscribers.tell(&NodeEvent::NodeDown {
-                node,
+            let down = NodeEvent::NodeDown {
+                node: connection.name.clone(),
                 hidden: connection.peer.hidden,
+                connection_id: connection.id.0,
                 reason,
-            });
+            };
+            self.subscribers.tell(&down, out);
             if slot.attempt.is_none() {
                 slots.remove(&connection.name);
             }

@@ -11,6 +11,7 @@ use crate::dist::handshake::HandshakeError;
 use crate::dist::{CookieError, NameError, NodeName};
 use crate::epmd::{KeeperError, ResolveError};
 use crate::net::SetupError;
+use crate::term::Atom;
 
 /// Why a node cannot be reached. Cheap to clone: everybody who waited for the connection gets it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,14 +75,22 @@ pub enum DownReason {
     NetKernelTerminated,
 }
 
-impl fmt::Display for DownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl DownReason {
+    /// The reason as Erlang's atom.
+    #[must_use]
+    pub fn atom(self) -> Atom {
+        Atom::from_static(match self {
             Self::ConnectionClosed => "connection_closed",
             Self::Disconnect => "disconnect",
             Self::NetTickTimeout => "net_tick_timeout",
             Self::NetKernelTerminated => "net_kernel_terminated",
         })
+    }
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.atom().as_str())
     }
 }
 

@@ -289,11 +289,13 @@ impl Gatekeeper for Gate {
 pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given: Option<GivenName>) {
     let established = link.established().clone();
     let (outbound, driver) = link.open(node.link_options());
-    let Some(connection) = node
+    let mut out = Outbox::default();
+    let connection = node
         .0
         .connections
-        .established(peer, attempt, established.peer, outbound)
-    else {
+        .established(peer, attempt, established.peer, outbound, &mut out);
+    node.deliver(out);
+    let Some(connection) = connection else {
         debug!(%peer, "connected too late: another attempt was preferred");
         return;
     };

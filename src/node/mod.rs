@@ -62,7 +62,7 @@ pub use cell::ProcessInfo;
 pub use cookie::CookieFileError;
 pub use destination::Destination;
 pub use error::{ConnectError, DownReason, PingError, StartError};
-pub use events::{NodeEvent, NodeEvents, NodeType};
+pub use events::{InfoForm, NodeEvent, NodeEvents, NodeMonitor, NodeType};
 pub use exit::ExitReason;
 pub use host::HostError;
 pub use mailbox::MailboxLimits;
@@ -651,7 +651,9 @@ impl Node {
             }
         }
         self.deliver(out);
-        self.0.connections.down(connection, reason);
+        let mut out = Outbox::default();
+        self.0.connections.down(connection, reason, &mut out);
+        self.deliver(out);
     }
 }
 

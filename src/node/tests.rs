@@ -7,7 +7,7 @@ use super::*;
 use crate::dist::Cookie;
 use crate::epmd::resolver::Table as Hosts;
 use crate::term;
-use crate::term::Term;
+use crate::term::{Map, Term};
 
 /// A node that nobody can connect to and that needs no EPMD.
 async fn lone() -> Node {
@@ -247,11 +247,15 @@ async fn two_nodes_speak_and_see_each_other_come_and_go() {
     here.send(("there", "b@localhost"), term!({hello, (here.pid().clone())}))
         .await
         .unwrap();
-    let up = NodeEvent::NodeUp {
-        node: a.name().clone(),
+    let Some(NodeEvent::NodeUp {
+        node,
         hidden: false,
+        connection_id,
+    }) = events.next().await
+    else {
+        panic!("the other node is up and visible");
     };
-    assert_eq!(events.next().await, Some(up));
+    assert_eq!(node, *a.name());
     let hello = term(&mut there).await;
     assert_eq!(hello, term!({hello, (here.pid().clone())}));
     there.send(here.pid(), Term::atom("back")).await.unwrap();
@@ -265,6 +269,7 @@ async fn two_nodes_speak_and_see_each_other_come_and_go() {
     let down = NodeEvent::NodeDown {
         node: a.name().clone(),
         hidden: false,
+        connection_id,
         reason: DownReason::Disconnect,
     };
     assert_eq!(events.next().await, Some(down));
@@ -272,6 +277,71 @@ async fn two_nodes_speak_and_see_each_other_come_and_go() {
     assert_eq!(term(&mut here).await, fired);
     a.shutdown().await;
     b.shutdown().await;
+}
+
+#[tokio::test]
+async fn processes_are_told_of_nodes_in_the_form_that_they_asked_for() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut plain = a.process();
+    plain.monitor_nodes(NodeMonitor::default());
+    plain.monitor_nodes(NodeMonitor::default());
+    let mut full = a.process();
+    full.monitor_nodes(NodeMonitor {
+        node_type: Some(NodeType::All),
+        nodedown_reason: true,
+        connection_id: false,
+        form: InfoForm::Map,
+    });
+    let hidden = a.process();
+    hidden.monitor_nodes(NodeMonitor {
+        node_type: Some(NodeType::Hidden),
+        ..NodeMonitor::default()
+    });
+    let none = a.process();
+    none.monitor_nodes(NodeMonitor::default());
+    none.demonitor_nodes(NodeMonitor::default());
+    let mut once = a.process();
+    for _ in 0..3 {
+        once.monitor_node(b.name()).await;
+    }
+    once.demonitor_node(b.name());
+    let peer = b.name().clone();
+    let up = term!({nodeup, (peer.clone())});
+    assert_eq!([term(&mut plain).await, term(&mut plain).await], [up.clone(), up]);
+    let info = Map::from_iter([(Term::atom("node_type"), Term::atom("visible"))]);
+    assert_eq!(
+        term(&mut full).await,
+        Term::from((Term::atom("nodeup"), peer.clone(), Term::Map(info)))
+    );
+
+    let mut events = a.monitor_nodes(NodeType::All);
+    assert!(a.disconnect(&peer));
+    assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
+    let down = term!({nodedown, (peer.clone())});
+    assert_eq!(
+        [term(&mut plain).await, term(&mut plain).await],
+        [down.clone(), down.clone()]
+    );
+    assert_eq!(
+        [term(&mut once).await, term(&mut once).await],
+        [down.clone(), down.clone()]
+    );
+    let info = Map::from_iter([
+        (Term::atom("node_type"), Term::atom("visible")),
+        (Term::atom("nodedown_reason"), Term::atom("disconnect")),
+    ]);
+    assert_eq!(
+        term(&mut full).await,
+        Term::from((Term::atom("nodedown"), peer.clone(), Term::Map(info)))
+    );
+    for process in [&plain, &once, &hidden, &none] {
+        assert_eq!(process.mailbox_len(), 0);
+    }
+    // Nobody there to connect to: told at once.
+    b.shutdown().await;
+    once.monitor_node(&peer).await;
+    assert_eq!(term(&mut once).await, down);
+    a.shutdown().await;
 }
 
 #[tokio::test]

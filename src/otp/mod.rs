@@ -11,6 +11,7 @@ mod global;
 pub mod io;
 mod library;
 mod net_kernel;
+mod node_events;
 mod rex;
 mod rpc;
 mod supervisor;
@@ -38,6 +39,7 @@ pub(crate) fn start(node: &Node, output: &io::Output) {
     erpc::start(node);
     erlang::start(node);
     library::start(node);
+    node_events::start(node);
     rex::start(node);
     global::start(node);
 }

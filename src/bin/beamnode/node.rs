@@ -89,8 +89,12 @@ fn print(event: &NodeEvent) -> std::io::Result<()> {
     let kind = |hidden| if hidden { "hidden" } else { "visible" };
     let mut out = std::io::stdout().lock();
     match event {
-        NodeEvent::NodeUp { node, hidden } => writeln!(out, "nodeup {} {}", node.as_str(), kind(*hidden))?,
-        NodeEvent::NodeDown { node, hidden, reason } => {
+        NodeEvent::NodeUp { node, hidden, .. } => {
+            writeln!(out, "nodeup {} {}", node.as_str(), kind(*hidden))?
+        }
+        NodeEvent::NodeDown {
+            node, hidden, reason, ..
+        } => {
             writeln!(out, "nodedown {} {} {reason}", node.as_str(), kind(*hidden))?;
         }
     }

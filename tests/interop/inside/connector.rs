@@ -71,8 +71,10 @@ fn print_events(node: &Node) {
         let kind = |hidden| if hidden { "hidden" } else { "visible" };
         while let Some(event) = events.next().await {
             match event {
-                NodeEvent::NodeUp { node, hidden } => println!("nodeup {node} {}", kind(hidden)),
-                NodeEvent::NodeDown { node, hidden, reason } => {
+                NodeEvent::NodeUp { node, hidden, .. } => println!("nodeup {node} {}", kind(hidden)),
+                NodeEvent::NodeDown {
+                    node, hidden, reason, ..
+                } => {
                     println!("nodedown {node} {} {reason}", kind(hidden));
                 }
             }
