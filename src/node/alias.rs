@@ -4,7 +4,7 @@
 //! that comes too late never lands in the mailbox.
 
 use super::table::Number;
-use super::{Item, Process};
+use super::{Item, MonitorOptions, Process};
 use crate::term::Reference;
 
 /// When an alias stops being active, besides at the end of its process.
@@ -73,9 +73,11 @@ impl Process {
     ///
     /// To call a server: the answer comes through the alias, or the monitor fires, and after either nothing more does.
     pub async fn monitor_with_alias(&self, item: impl Into<Item>, until: Until) -> Reference {
-        let reference = self.node().alias_of(self.cell());
-        self.cell().alias(reference.clone(), until.into());
-        self.monitor_as(reference, item.into()).await
+        let options = MonitorOptions {
+            alias: Some(until),
+            ..MonitorOptions::default()
+        };
+        self.monitor_with(item, options).await
     }
 }
 

@@ -18,7 +18,7 @@ use crate::dist::arbitration::{self, Held, Verdict};
 use crate::dist::handshake::Peer;
 use crate::dist::{Flags, NodeName};
 use crate::net::Outbound;
-use crate::term::Atom;
+use crate::term::{Atom, Reference};
 
 /// An established connection.
 pub(crate) struct Connection {
@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) outbound: Outbound,
     /// The processes that have a link or monitor over it; `None` once it is gone.
     attached: Mutex<Option<HashSet<Number>>>,
+    /// Which process each monitor of the peer is on that is on a name: the name may be another's when it is taken away.
+    named: Mutex<HashMap<Reference, Number>>,
     /// Why this side ends it, once it does.
     closing: Mutex<Option<DownReason>>,
     /// Whether it is off the table.
@@ -62,6 +64,32 @@ impl Connection {
         if let Some(attached) = self.attached().as_mut() {
             attached.remove(&number);
         }
+    }
+
+    /// The peer monitors by name the process with this number.
+    pub(crate) fn note_named(&self, monitor: Reference, number: Number) {
+        self.named().insert(monitor, number);
+    }
+
+    /// That monitor is over.
+    pub(crate) fn forget_named(&self, monitor: &Reference) {
+        self.named().remove(monitor);
+    }
+
+    /// The process that this monitor is on, if it is on a name.
+    pub(crate) fn named_at(&self, monitor: &Reference) -> Option<Number> {
+        self.named().get(monitor).copied()
+    }
+
+    /// How many processes and names are attached.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> [usize; 2] {
+        let attached = self.attached().as_ref().map_or(0, HashSet::len);
+        [attached, self.named().len()]
+    }
+
+    fn named(&self) -> MutexGuard<'_, HashMap<Reference, Number>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the connection from this side; `reason` is what everybody is told.
@@ -316,6 +344,7 @@ impl Connections {
             peer,
             outbound,
             attached: Mutex::new(Some(HashSet::new())),
+            named: Mutex::new(HashMap::new()),
             closing: Mutex::new(None),
             gone: watch::Sender::new(false),
         });

@@ -214,7 +214,7 @@ impl Process {
         let node = Atom::new(node.as_ref()).expect("a node's name has at most 255 characters");
         let noted = match self.node().route_to(&node).await {
             Ok(None) => true,
-            Ok(Some(via)) => self.cell().monitor_node(&via).is_ok(),
+            Ok(Some(via)) => self.cell().monitor_node(&via),
             Err(_) => false,
         };
         if !noted {

@@ -2,6 +2,8 @@
 
 use crate::dist::control::Monitored;
 use crate::etf::{DecodeError, RawTerm};
+#[cfg(feature = "serde")]
+use crate::etf::{SerdeError, from_term};
 use crate::term::{Atom, Pid, Reference, Term};
 
 /// A message received by a process.
@@ -14,7 +16,7 @@ pub enum Message {
     Term(RawTerm),
     /// An exit signal to a process that traps exits: `{'EXIT', From, Reason}`.
     Exit(Exit),
-    /// A monitor fired: `{'DOWN', Reference, process, Item, Reason}`.
+    /// A monitor fired: `{'DOWN', Reference, process, Item, Reason}`, or with another tag in place of `'DOWN'`.
     Down(Down),
 }
 
@@ -35,13 +37,30 @@ impl Message {
                 reference,
                 item,
                 reason,
+                tag,
             }) => Ok(Term::from((
-                Atom::from_static("DOWN"),
+                tag.as_deref().cloned().unwrap_or_else(|| Term::atom("DOWN")),
                 reference.clone(),
                 Atom::from_static("process"),
                 item.term(),
                 reason.decode()?,
             ))),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl Message {
+    /// The message as a value of one's own type, without a [`Term`] between where somebody sent it.
+    ///
+    /// # Errors
+    /// When it is not such a value; the error says where in the message.
+    pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, SerdeError> {
+        match self {
+            Self::Term(raw) => raw.deserialize(),
+            Self::Exit(_) | Self::Down(_) => {
+                from_term(&self.term().map_err(crate::etf::SerdeErrorKind::Decode)?)
+            }
         }
     }
 }
@@ -64,6 +83,8 @@ pub struct Down {
     pub item: Item,
     /// Why it is down: its exit reason, `noproc` or `noconnection`.
     pub reason: RawTerm,
+    /// What the message is to begin with instead of `'DOWN'`.
+    pub tag: Option<Box<Term>>,
 }
 
 /// What a monitor watches: a process by pid, or the process that has a name on a node.

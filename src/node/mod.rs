@@ -22,7 +22,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `builder`, `cookie`, `host`, `registration` | what a node is started with, and the start |
-//! | `process`, `message`, `destination`, `exit`, `task` | a process's own view |
+//! | `process`, `receive`, `message`, `destination`, `exit`, `task` | a process's own view |
 //! | `cell`, `mailbox`, `links`, `alias`, `signal` | what the node holds of a process, and what signals do to it |
 //! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
 //! | `table` | processes by pid and by name |
@@ -48,6 +48,9 @@ mod message;
 mod modules;
 mod naming;
 mod process;
+#[cfg(test)]
+mod races;
+mod receive;
 mod registration;
 mod signal;
 mod spawn;
@@ -68,7 +71,8 @@ pub use host::HostError;
 pub use mailbox::MailboxLimits;
 pub use message::{Down, Exit, Item, Message};
 pub use modules::{Exception, Module, Outcome};
-pub use process::{Process, RegisterError, SendError};
+pub use process::{MonitorOptions, Process, RegisterError, SendError};
+pub use receive::ReceiveError;
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 
 use std::collections::HashMap;
@@ -90,7 +94,7 @@ use cell::Cell;
 use connections::{Connection, Connections, Wanted};
 use modules::{Function, Modules};
 use naming::Names;
-use signal::{Outbox, Parcel, Receiver};
+use signal::{Outbox, Receiver};
 use table::{Number, Table};
 
 /// A running node. Cheap to clone; the node runs until [`shutdown`](Self::shutdown), or until its runtime ends.
@@ -522,6 +526,14 @@ impl Node {
         self.0.table.get(Number::of(pid).filter(|_| ours)?)
     }
 
+    /// The process that a monitor on `item`, of this node, would watch.
+    fn cell_of(&self, item: &Item) -> Option<Arc<Cell>> {
+        match item {
+            Item::Pid(pid) => self.cell(pid),
+            Item::Name { name, .. } => self.0.table.whereis(name),
+        }
+    }
+
     /// The process that can be reached under `alias`.
     fn alias_cell(&self, alias: &Reference) -> Option<Arc<Cell>> {
         let ours = alias.creation() == self.0.creation && *alias.node() == self.0.atom;
@@ -571,31 +583,38 @@ impl Node {
         })
     }
 
-    /// Sends a message for a process of this node, waiting while the connection is busy.
-    async fn send_from(&self, from: &Pid, to: Destination, message: RawTerm) -> Result<(), SendError> {
+    /// Sends a message of a process of this node, waiting while the connection is busy.
+    async fn send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
+        if !from.is_alive() {
+            return Err(SendError::Exited);
+        }
         if let Destination::Name(name) = &to
             && self.0.table.whereis(name).is_none()
         {
             return Err(SendError::NotRegistered { name: name.clone() });
         }
         let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
-        self.send_signal(node, send(from, to, message)).await
+        let signal = send(from.pid(), to, message);
+        let Some(via) = self.route_to(&node).await? else {
+            self.deliver(Outbox::of(signal));
+            return Ok(());
+        };
+        let sent = if via.outbound.is_busy() {
+            via.outbound.send(signal).await
+        } else {
+            from.send_far(&via, signal)?
+        };
+        sent.map_err(|error| not_sent(error, node))
     }
 
     /// Sends a signal to `node`, connecting if need be and waiting while the connection is busy.
     async fn send_signal(&self, node: Atom, signal: Control) -> Result<(), SendError> {
         let Some(connection) = self.route_to(&node).await? else {
-            self.deliver(Outbox::of(signal, None));
+            self.deliver(Outbox::of(signal));
             return Ok(());
         };
-        connection
-            .outbound
-            .send(signal)
-            .await
-            .map_err(|error| match error {
-                net::SendError::Unsendable(error) => SendError::Unsendable(error),
-                net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
-            })
+        let sent = connection.outbound.send(signal).await;
+        sent.map_err(|error| not_sent(error, node))
     }
 
     /// Sends a message for a process of this node without waiting, and only where a connection is up already.
@@ -603,7 +622,9 @@ impl Node {
         let Some((node, to)) = self.locate(to) else { return };
         let via = self.0.connections.up(&node);
         if via.is_some() || node == self.0.atom {
-            self.deliver(Outbox::of(send(from, to, message), via));
+            let mut out = Outbox::default();
+            out.push(send(from, to, message), via.as_ref());
+            self.deliver(out);
         }
     }
 
@@ -613,16 +634,12 @@ impl Node {
             for ended in out.ended.drain(..) {
                 self.0.table.remove(&ended);
             }
-            let Some(Parcel { signal, via }) = out.parcels.pop_front() else {
+            if let Some(signal) = out.near.pop_front() {
+                self.deliver_here(signal, None, &mut out);
+            } else if let Some(start) = out.starts.pop_front() {
+                start.begin(self);
+            } else {
                 break;
-            };
-            match via {
-                None => self.deliver_here(signal, None, &mut out),
-                Some(connection) => {
-                    if let Err(error) = connection.outbound.send_now(signal) {
-                        tracing::debug!(peer = %connection.name(), %error, "signal not sent");
-                    }
-                }
             }
         }
     }
@@ -631,7 +648,12 @@ impl Node {
     fn deliver_here(&self, signal: Control, via: Option<&Arc<Connection>>, out: &mut Outbox) {
         let cell = match signal::receiver(&signal) {
             Receiver::Pid(pid) => self.cell(pid),
-            Receiver::Name(name) => self.0.table.whereis(name),
+            Receiver::Name(name) => match (&signal, via) {
+                (Control::DemonitorP(demonitor), Some(via)) => via
+                    .named_at(&demonitor.reference)
+                    .and_then(|number| self.0.table.get(number)),
+                _ => self.0.table.whereis(name),
+            },
             Receiver::Alias(alias) => self.alias_cell(alias),
             Receiver::Node => None,
         };
@@ -654,6 +676,13 @@ impl Node {
         let mut out = Outbox::default();
         self.0.connections.down(connection, reason, &mut out);
         self.deliver(out);
+    }
+}
+
+fn not_sent(error: net::SendError, node: Atom) -> SendError {
+    match error {
+        net::SendError::Unsendable(error) => SendError::Unsendable(error),
+        net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
     }
 }
 

@@ -1,22 +1,16 @@
 //! The handle of a process: its own view of itself.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_core::Stream;
-
-use super::cell::Cell;
+use super::cell::{Cell, Telling};
 use super::error::ConnectError;
-use super::mailbox::Place;
-use super::message::{Item, Message};
-use super::signal::{Outbox, reason};
-use super::{Destination, ExitReason, Node, task};
+use super::message::Item;
+use super::signal::Outbox;
+use super::{Destination, ExitReason, Node, Until, task};
 use crate::dist::Unsendable;
-use crate::dist::control::{self, Control, Exit2, Link, MonitorP, MonitorPExit, Monitored, Target};
+use crate::dist::control::{self, Control, Exit2, Target};
 use crate::etf::{Encode, RawTerm};
-use crate::term::{Atom, Pid, Reference};
+use crate::term::{Atom, Pid, Reference, Term};
 
 /// A process of this node: a pid, and a mailbox that only this handle reads.
 ///
@@ -28,6 +22,17 @@ pub struct Process {
     cell: Arc<Cell>,
     /// Whether the end of the handle is the end of the process. Not so where a task stands behind it, which ends it.
     owns: bool,
+}
+
+/// How a monitor is to be; as the options of `erlang:monitor/3`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MonitorOptions {
+    /// The reference is an alias too, for that long: `{alias, explicit_unalias}` and its kin.
+    pub alias: Option<Until>,
+    /// What the message begins with in place of `'DOWN'`: `{tag, Tag}`.
+    pub tag: Option<Term>,
+    /// The message is received before others that wait: `priority` of OTP 28.
+    pub priority: bool,
 }
 
 /// Why a message could not be sent.
@@ -169,11 +174,8 @@ impl Process {
     /// When the receiver's node cannot be reached, or a local name does not exist. That the receiver
     /// exists, or gets the message, is not known; monitor it for that.
     pub async fn send(&self, to: impl Into<Destination>, message: impl Encode) -> Result<(), SendError> {
-        if !self.cell.is_alive() {
-            return Err(SendError::Exited);
-        }
         self.node
-            .send_from(self.pid(), to.into(), RawTerm::new(&message))
+            .send_from(&self.cell, to.into(), RawTerm::new(&message))
             .await
     }
 
@@ -204,23 +206,6 @@ impl Process {
         self.node.post(self.pid(), to.into(), RawTerm::new(&message));
     }
 
-    /// The next message, in the order of arrival. `None` once the process has been ended from outside, or the node
-    /// has stopped.
-    ///
-    /// Cancelling the wait loses no message.
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.cell.poll_receive(cx)).await
-    }
-
-    /// The first message that `select` gives something for; the others stay, in their order. Erlang's selective
-    /// `receive`.
-    ///
-    /// `None` once the process has been ended from outside. Cancelling the wait loses no message.
-    pub async fn recv_select<T>(&mut self, mut select: impl FnMut(&Message) -> Option<T>) -> Option<T> {
-        let mut place = Place::default();
-        poll_fn(|cx| self.cell.poll_select(cx, &mut place, &mut select)).await
-    }
-
     /// How many messages wait.
     #[must_use]
     pub fn mailbox_len(&self) -> usize {
@@ -234,36 +219,27 @@ impl Process {
     /// When one of the two ends, the other gets an exit signal. If `pid` does not exist, or its node cannot be
     /// reached, that signal (`noproc`, `noconnection`) comes at once.
     pub async fn link(&self, pid: &Pid) {
+        self.link_as(pid, false).await;
+    }
+
+    /// Links this process with `pid`, as `erlang:link(Pid, [priority])` of OTP 28: if this process traps exits, the message of
+    /// the link's exit signal is received before others that wait. Whatever the release of the other side.
+    pub async fn link_with_priority(&self, pid: &Pid) {
+        self.link_as(pid, true).await;
+    }
+
+    async fn link_as(&self, pid: &Pid, priority: bool) {
         if pid == self.pid() {
             return;
         }
         let mut out = Outbox::default();
-        let gone = match self.node.route_to(pid.node()).await {
-            Ok(via) => match self.cell.link(pid, via.as_ref()) {
-                Ok(true) => {
-                    let link = Link {
-                        from: self.pid().clone(),
-                        to: pid.clone(),
-                    };
-                    out.push(Control::Link(link), via);
-                    false
-                }
-                Ok(false) => false,
-                Err(_) => true,
+        match self.node.route_to(pid.node()).await {
+            Ok(Some(via)) => self.cell.link_far(pid, &via, priority, &mut out),
+            Ok(None) => match self.node.cell(pid) {
+                Some(other) => self.cell.link_near(&other, priority, &mut out),
+                None => self.cell.link_to_none(pid, "noproc", priority, &mut out),
             },
-            Err(_) => true,
-        };
-        if gone {
-            // A link that never was is told as one that broke.
-            let _ = self.cell.link(pid, None);
-            let (from, to) = (pid.clone(), self.pid().clone());
-            let exit = control::Exit {
-                from,
-                to,
-                token: None,
-                reason: reason("noconnection"),
-            };
-            out.push(Control::Exit(exit), None);
+            Err(_) => self.cell.link_to_none(pid, "noconnection", priority, &mut out),
         }
         self.node.deliver(out);
     }
@@ -274,13 +250,9 @@ impl Process {
         F: Future<Output = Result<(), ExitReason>> + Send + 'static,
     {
         let child = self.child();
-        let link = Link {
-            from: self.pid().clone(),
-            to: child.pid().clone(),
-        };
-        if matches!(self.cell.link(child.pid(), None), Ok(true)) {
-            self.node.deliver(Outbox::of(Control::Link(link), None));
-        }
+        let mut out = Outbox::default();
+        self.cell.link_near(&child.cell, false, &mut out);
+        self.node.deliver(out);
         child.run(body)
     }
 
@@ -290,20 +262,11 @@ impl Process {
         F: Future<Output = Result<(), ExitReason>> + Send + 'static,
     {
         let child = self.child();
-        let (reference, pid) = (self.node.make_ref(), child.pid().clone());
-        if self
-            .cell
-            .monitor(reference.clone(), Item::Pid(pid.clone()), None)
-            .is_ok()
-        {
-            let (from, to) = (self.pid().clone(), Monitored::Pid(pid));
-            let monitor = MonitorP {
-                from,
-                to,
-                reference: reference.clone(),
-            };
-            self.node.deliver(Outbox::of(Control::MonitorP(monitor), None));
-        }
+        let (reference, item) = (self.node.make_ref(), Item::Pid(child.pid().clone()));
+        let mut out = Outbox::default();
+        self.cell
+            .monitor_near(&child.cell, reference.clone(), item, Telling::default(), &mut out);
+        self.node.deliver(out);
         (child.run(body), reference)
     }
 
@@ -317,11 +280,15 @@ impl Process {
     /// Takes the link with `pid` away, as `erlang:unlink/1`: no exit signal from it comes afterwards.
     pub fn unlink(&self, pid: &Pid) {
         let mut out = Outbox::default();
-        self.cell.unlink(pid, &mut out);
+        match self.node.cell(pid) {
+            Some(other) if other.pid() != self.pid() => self.cell.unlink_near(&other),
+            Some(_) => {}
+            None => self.cell.unlink_far(pid, &mut out),
+        }
         self.node.deliver(out);
     }
 
-    /// Whether exit signals become [`Message::Exit`] messages, as `process_flag(trap_exit, Trap)`. Says what it was.
+    /// Whether exit signals become [`Message::Exit`](super::Message::Exit) messages, as `process_flag(trap_exit, Trap)`. Says what it was.
     pub fn trap_exit(&self, trap: bool) -> bool {
         self.cell.set_trap_exit(trap)
     }
@@ -338,10 +305,33 @@ impl Process {
             token: None,
             reason: reason.into().raw(),
         };
+        let via = self.node.route_to(pid.node()).await?;
         let mut out = Outbox::default();
-        out.push(Control::Exit2(exit), self.node.route_to(pid.node()).await?);
+        out.push(Control::Exit2(exit), via.as_ref());
         self.node.deliver(out);
         Ok(())
+    }
+
+    /// Sends an exit signal to the process behind an alias, as `erlang:exit(Alias, Reason, [priority])` of OTP 28: one that traps
+    /// exits receives the message before others that wait, if it made the alias for that.
+    ///
+    /// # Errors
+    /// When the alias's node cannot be reached, or is of a release before OTP 28.
+    pub async fn exit_priority(
+        &self,
+        alias: &Reference,
+        reason: impl Into<ExitReason>,
+    ) -> Result<(), SendError> {
+        let exit = Exit2 {
+            from: self.pid().clone(),
+            to: Target::Alias(alias.clone()),
+            priority: true,
+            token: None,
+            reason: reason.into().raw(),
+        };
+        self.node
+            .send_signal(alias.node().clone(), Control::Exit2(exit))
+            .await
     }
 
     /// Ends this process with `reason`, as `erlang:exit/1`.
@@ -351,41 +341,54 @@ impl Process {
 
     // Monitors
 
-    /// Monitors a process, as `erlang:monitor(process, Item)`: a [`Message::Down`] comes when it ends, or at once when
+    /// Monitors a process, as `erlang:monitor(process, Item)`: a [`Message::Down`](super::Message::Down) comes when it ends, or at once when
     /// it does not exist (`noproc`) or its node cannot be reached (`noconnection`).
     pub async fn monitor(&self, item: impl Into<Item>) -> Reference {
-        self.monitor_as(self.node.make_ref(), item.into()).await
+        self.monitor_with(item, MonitorOptions::default()).await
     }
 
-    pub(super) async fn monitor_as(&self, reference: Reference, item: Item) -> Reference {
-        let mut out = Outbox::default();
-        let to = Monitored::from(item.clone());
-        let noted = match self.node.route_to(item.node()).await {
-            Ok(via) => match self.cell.monitor(reference.clone(), item.clone(), via.as_ref()) {
-                Ok(()) => {
-                    let from = self.pid().clone();
-                    let monitor = MonitorP {
-                        from,
-                        to: to.clone(),
-                        reference: reference.clone(),
-                    };
-                    out.push(Control::MonitorP(monitor), via);
-                    true
-                }
-                Err(_) => false,
-            },
-            Err(_) => false,
+    /// Monitors a process with options, as `erlang:monitor/3`.
+    ///
+    /// ```no_run
+    /// # async fn example(mut me: beamnode::node::Process) {
+    /// use beamnode::node::{Message, MonitorOptions};
+    /// use beamnode::term::Term;
+    ///
+    /// let options = MonitorOptions { tag: Some(Term::atom("lost")), ..MonitorOptions::default() };
+    /// me.monitor_with(("store", "alice@build"), options).await;
+    /// if let Some(message @ Message::Down(_)) = me.recv().await {
+    ///     println!("{}", message.term().unwrap()); // {lost, Reference, process, {store, alice@build}, Reason}
+    /// }
+    /// # }
+    /// ```
+    pub async fn monitor_with(&self, item: impl Into<Item>, options: MonitorOptions) -> Reference {
+        let reference = match options.alias {
+            None => self.node.make_ref(),
+            Some(until) => {
+                let alias = self.node.alias_of(&self.cell);
+                self.cell.alias(alias.clone(), until.into());
+                alias
+            }
         };
-        if !noted {
-            let _ = self.cell.monitor(reference.clone(), item.clone(), None);
-            let down = MonitorPExit {
-                process: None,
-                from: to,
-                to: self.pid().clone(),
-                reference: reference.clone(),
-                reason: reason("noconnection"),
-            };
-            out.push(Control::MonitorPExit(down), None);
+        let telling = Telling {
+            tag: options.tag.map(Box::new),
+            priority: options.priority,
+        };
+        self.monitor_as(reference, item.into(), telling).await
+    }
+
+    async fn monitor_as(&self, reference: Reference, item: Item, telling: Telling) -> Reference {
+        let mut out = Outbox::default();
+        let (cell, noted) = (&self.cell, reference.clone());
+        match self.node.route_to(item.node()).await {
+            Ok(Some(via)) => cell.monitor_far(&via, noted, item, telling, &mut out),
+            Ok(None) => match self.node.cell_of(&item) {
+                // Nobody sees their own end.
+                Some(other) if other.pid() == self.pid() => {}
+                Some(other) => cell.monitor_near(&other, noted, item, telling, &mut out),
+                None => cell.monitor_none(noted, item, "noproc", telling, &mut out),
+            },
+            Err(_) => cell.monitor_none(noted, item, "noconnection", telling, &mut out),
         }
         self.node.deliver(out);
         reference
@@ -421,14 +424,5 @@ impl Drop for Process {
         if self.owns {
             self.end(ExitReason::NORMAL);
         }
-    }
-}
-
-/// The messages, as [`Process::recv`] gives them.
-impl Stream for Process {
-    type Item = Message;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.cell.poll_receive(cx)
     }
 }

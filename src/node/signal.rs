@@ -8,27 +8,23 @@ use std::sync::Arc;
 
 use super::cell;
 use super::connections::Connection;
+use super::spawn::Start;
 use super::table::Number;
 use crate::dist::control::{Control, Exit, MonitorP, MonitorPExit, Monitored, Target, UnlinkIdAck};
 use crate::etf::RawTerm;
 use crate::term::{Atom, Pid, Reference, Term};
 
-/// A signal and the way it takes.
-#[derive(Debug, Clone)]
-pub(crate) struct Parcel {
-    pub(crate) signal: Control,
-    /// The connection to deliver over; `None` for a receiver on this node.
-    pub(crate) via: Option<Arc<Connection>>,
-}
-
-/// What the handling of one signal leads to: more signals, and processes that ended.
+/// What the handling of one signal leads to: more signals, and processes that ended or are to begin.
 ///
 /// Handlers put work here and never call one another, so a chain of a million links that breaks takes a queue
 /// and not a million stack frames.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    pub(crate) parcels: VecDeque<Parcel>,
+    /// Signals for processes of this node.
+    pub(crate) near: VecDeque<Control>,
     pub(crate) ended: Vec<Ended>,
+    /// Processes whose spawn requests are answered, so that they may begin.
+    pub(crate) starts: VecDeque<Start>,
 }
 
 /// A process that has just ended, to be taken off the node's tables.
@@ -39,15 +35,22 @@ pub(crate) struct Ended {
 }
 
 impl Outbox {
-    /// With one signal in it.
-    pub(crate) fn of(signal: Control, via: Option<Arc<Connection>>) -> Self {
+    /// With one signal in it, for a process of this node.
+    pub(crate) fn of(signal: Control) -> Self {
         let mut out = Self::default();
-        out.push(signal, via);
+        out.near.push_back(signal);
         out
     }
 
-    pub(crate) fn push(&mut self, signal: Control, via: Option<Arc<Connection>>) {
-        self.parcels.push_back(Parcel { signal, via });
+    /// Sends a signal over a connection, at once, so that what happens under one process's lock goes out in that order; one for
+    /// a process of this node waits here.
+    pub(crate) fn push(&mut self, signal: Control, via: Option<&Arc<Connection>>) {
+        let Some(connection) = via else {
+            return self.near.push_back(signal);
+        };
+        if let Err(error) = connection.outbound.send_now(signal) {
+            tracing::debug!(peer = %connection.name(), %error, "signal not sent");
+        }
     }
 
     /// Answers a signal whose receiver does not exist, as Erlang does: `noproc` for what waits for an answer.
@@ -77,7 +80,7 @@ impl Outbox {
             Control::SpawnReply(reply) => return cell::abandon(&reply.to.clone(), reply, via, self),
             _ => return,
         };
-        self.push(answer, via.cloned());
+        self.push(answer, via);
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::cell::{Cell, SpawnFailure};
 use super::connections::Connection;
 use super::modules::{Exception, Function};
@@ -12,15 +14,46 @@ use super::signal::Outbox;
 use super::{MailboxLimits, Node, Process, SendError, task};
 use crate::dist::control::{Control, Link, MonitorP, Monitored, SpawnReply, SpawnRequest};
 use crate::etf::RawTerm;
-use crate::term::{Atom, Pid, Reference, Term};
+use crate::term::{Atom, AtomTooLong, Pid, Reference, Term};
 
 /// What is to be set up before the new process runs; as the options of `spawn_opt/5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SpawnOptions {
     /// Link it with the process that spawns it.
     pub link: bool,
     /// Monitor it from the process that spawns it.
     pub monitor: bool,
+    /// Further options as the other node takes them, in its own words: `{priority, high}`, `{min_heap_size, 1000}`. One that it does
+    /// not know is refused with `badopt`.
+    pub others: Vec<Term>,
+}
+
+impl SpawnOptions {
+    /// Linked, as `spawn_link/4`.
+    #[must_use]
+    pub fn linked() -> Self {
+        Self {
+            link: true,
+            ..Self::default()
+        }
+    }
+
+    /// Monitored, as `spawn_monitor/4`.
+    #[must_use]
+    pub fn monitored() -> Self {
+        Self {
+            monitor: true,
+            ..Self::default()
+        }
+    }
+
+    /// The list that goes over the wire.
+    fn term(&self) -> Term {
+        let mut options = self.others.clone();
+        options.extend(self.monitor.then(|| Term::atom("monitor")));
+        options.extend(self.link.then(|| Term::atom("link")));
+        Term::from(options)
+    }
 }
 
 /// A new process.
@@ -35,6 +68,9 @@ pub struct Spawned {
 /// Why there is no new process.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SpawnError {
+    /// A name is none.
+    #[error(transparent)]
+    Name(#[from] AtomTooLong),
     /// The request could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
@@ -56,14 +92,9 @@ impl Process {
     /// ```no_run
     /// # async fn example(me: beamnode::node::Process) -> Result<(), Box<dyn std::error::Error>> {
     /// use beamnode::node::SpawnOptions;
-    /// use beamnode::term::{Atom, Term};
     ///
-    /// let sleeper = me.spawn_on(
-    ///     &Atom::from_static("alice@build"),
-    ///     (Atom::from_static("timer"), Atom::from_static("sleep")),
-    ///     vec![Term::from(60_000)],
-    ///     SpawnOptions { link: true, ..SpawnOptions::default() },
-    /// ).await?;
+    /// let hour = [3_600_000.into()];
+    /// let sleeper = me.spawn_on("alice@build", ("timer", "sleep"), hour, SpawnOptions::linked()).await?;
     /// println!("{} sleeps", sleeper.pid);
     /// # Ok(())
     /// # }
@@ -74,17 +105,15 @@ impl Process {
     /// `undef`.
     pub async fn spawn_on(
         &self,
-        node: &Atom,
-        (module, function): (Atom, Atom),
-        arguments: Vec<Term>,
+        node: impl AsRef<str>,
+        (module, function): (impl AsRef<str>, impl AsRef<str>),
+        arguments: impl IntoIterator<Item = Term>,
         options: SpawnOptions,
     ) -> Result<Spawned, SpawnError> {
+        let node = Atom::new(node.as_ref())?;
+        let (module, function) = (Atom::new(module.as_ref())?, Atom::new(function.as_ref())?);
+        let arguments: Vec<Term> = arguments.into_iter().collect();
         let reference = self.node().make_ref();
-        let names = [(options.link, "link"), (options.monitor, "monitor")];
-        let names = names
-            .into_iter()
-            .filter(|(wanted, _)| *wanted)
-            .map(|(_, name)| Term::atom(name));
         let request = SpawnRequest {
             reference: reference.clone(),
             from: self.pid().clone(),
@@ -93,34 +122,68 @@ impl Process {
             function,
             arity: u8::try_from(arguments.len())
                 .map_err(|_| SpawnError::Refused(Atom::from_static("system_limit")))?,
-            options: RawTerm::new(&Term::from(names.collect::<Vec<_>>())),
+            options: RawTerm::new(&options.term()),
             token: None,
             arguments: RawTerm::new(&Term::from(arguments)),
         };
-        let via = self.node().route_to(node).await.map_err(SendError::from)?;
-        let answer = self
-            .cell()
-            .spawning(reference.clone(), via.as_ref())
-            .map_err(|_| SpawnError::NoConnection)?;
-        if let Err(error) = self
-            .node()
-            .send_signal(node.clone(), Control::SpawnRequest(Box::new(request)))
-            .await
-        {
+        let via = self.node().route_to(&node).await.map_err(SendError::from)?;
+        let mut asked = Asked::new(self, &reference, via)?;
+        let request = Control::SpawnRequest(Box::new(request));
+        if let Err(error) = self.node().send_signal(node, request).await {
             self.cell().not_spawning(&reference);
             return Err(match error {
                 SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
                 error => error.into(),
             });
         }
-        match answer.await {
+        match (&mut asked.answer).await {
             Ok(Ok(pid)) => Ok(Spawned {
                 pid,
-                monitor: options.monitor.then_some(reference),
+                monitor: options.monitor.then(|| reference.clone()),
             }),
             Ok(Err(SpawnFailure::Refused(reason))) => Err(SpawnError::Refused(reason)),
             Ok(Err(SpawnFailure::NoConnection)) => Err(SpawnError::NoConnection),
             Err(_) => Err(SendError::Exited.into()),
+        }
+    }
+}
+
+/// A spawn request under way. Should nobody wait for it any more, an answer that has just come is given up as a later one is.
+struct Asked<'a> {
+    me: &'a Process,
+    reference: &'a Reference,
+    via: Option<Arc<Connection>>,
+    answer: oneshot::Receiver<Result<Pid, SpawnFailure>>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        me: &'a Process,
+        reference: &'a Reference,
+        via: Option<Arc<Connection>>,
+    ) -> Result<Self, SpawnError> {
+        let answer = me
+            .cell()
+            .spawning(reference.clone(), via.as_ref())
+            .ok_or(SpawnError::NoConnection)?;
+        Ok(Self {
+            me,
+            reference,
+            via,
+            answer,
+        })
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        if let Ok(Ok(pid)) = self.answer.try_recv() {
+            let mut out = Outbox::default();
+            self.me
+                .cell()
+                .give_up(&pid, self.reference, self.via.as_ref(), &mut out);
+            self.me.node().deliver(out);
         }
     }
 }
@@ -162,25 +225,33 @@ impl Options {
 
 /// Serves a spawn request that came over `via`.
 pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connection>>, out: &mut Outbox) {
-    let refuse = |request: SpawnRequest, error: &'static str, out: &mut Outbox| {
-        let result = Err(Atom::from_static(error));
-        out.push(reply(request, &Options::default(), result), via.cloned());
-    };
     let options = match request.options.decode() {
         Ok(options) => Options::read(&options),
         Err(_) => None,
     };
     let Some(options) = options else {
-        return refuse(request, "badopt", out);
+        let refusal = reply(&request, &Options::default(), Err(Atom::from_static("badopt")));
+        return out.push(refusal, via);
     };
     let me = node.process_of(request.group_leader.clone(), MailboxLimits::default());
     let cell = Arc::clone(me.cell());
     watch(&cell, &request, &options, via, out);
-    out.push(
-        reply(request.clone(), &options, Ok(me.pid().clone())),
-        via.cloned(),
-    );
-    start(node, me, &request);
+    out.push(reply(&request, &options, Ok(me.pid().clone())), via);
+    out.starts.push_back(Start { me, request });
+}
+
+/// A process whose spawn request is answered: nothing that it does may come before the answer.
+#[derive(Debug)]
+pub(crate) struct Start {
+    me: Process,
+    request: SpawnRequest,
+}
+
+impl Start {
+    /// Runs the function that the request names.
+    pub(super) fn begin(self, node: &Node) {
+        start(node, self.me, &self.request);
+    }
 }
 
 /// Links and monitors the new process as the request has it.
@@ -213,10 +284,10 @@ fn watch(
     }
 }
 
-fn reply(request: SpawnRequest, options: &Options, result: Result<Pid, Atom>) -> Control {
+fn reply(request: &SpawnRequest, options: &Options, result: Result<Pid, Atom>) -> Control {
     Control::SpawnReply(SpawnReply {
-        reference: request.reference,
-        to: request.from,
+        reference: request.reference.clone(),
+        to: request.from.clone(),
         linked: options.link,
         monitored: options.monitor,
         result,

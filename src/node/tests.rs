@@ -10,7 +10,7 @@ use crate::term;
 use crate::term::{Map, Term};
 
 /// A node that nobody can connect to and that needs no EPMD.
-async fn lone() -> Node {
+pub(super) async fn lone() -> Node {
     Node::builder("lone@localhost")
         .cookie(Cookie::new("c").unwrap())
         .listen(false)
@@ -20,7 +20,7 @@ async fn lone() -> Node {
 }
 
 /// Two nodes that find each other without EPMD, on any free port.
-async fn pair(cookies: [&str; 2]) -> [Node; 2] {
+pub(super) async fn pair(cookies: [&str; 2]) -> [Node; 2] {
     let start = async |name: &str, cookie: &str, hosts: Hosts| {
         let builder = Node::builder(name)
             .cookie(Cookie::new(cookie).unwrap())
@@ -36,7 +36,7 @@ async fn pair(cookies: [&str; 2]) -> [Node; 2] {
     [a, b]
 }
 
-async fn term(process: &mut Process) -> Term {
+pub(super) async fn term(process: &mut Process) -> Term {
     let message = tokio::time::timeout(Duration::from_secs(10), process.recv()).await;
     message
         .expect("no message within ten seconds")
@@ -503,7 +503,7 @@ async fn a_process_is_spawned_on_another_node_linked_and_monitored() {
     let arguments = vec![Term::from(me.pid().clone()), Term::from(7)];
     let options = SpawnOptions {
         link: true,
-        monitor: true,
+        ..SpawnOptions::monitored()
     };
     let spawned = me.spawn_on(b.name(), start, arguments, options).await.unwrap();
     assert_eq!(term(&mut me).await, term!({started, (spawned.pid.clone()), 7}));
@@ -523,10 +523,7 @@ async fn a_function_that_is_not_there_ends_with_undef() {
     let [a, b] = pair(["c", "c"]).await;
     let mut me = a.process();
     let missing = (Atom::from_static("no"), Atom::from_static("where"));
-    let options = SpawnOptions {
-        monitor: true,
-        ..SpawnOptions::default()
-    };
+    let options = SpawnOptions::monitored();
     let spawned = me
         .spawn_on(b.name(), missing, vec![Term::from(1)], options)
         .await
@@ -545,10 +542,7 @@ async fn a_spawn_that_is_given_up_leaves_nothing_running() {
     let me = a.process();
     let start = (Atom::from_static("worker"), Atom::from_static("start"));
     let arguments = vec![Term::from(observer.pid().clone()), Term::from(7)];
-    let options = SpawnOptions {
-        link: true,
-        monitor: false,
-    };
+    let options = SpawnOptions::linked();
     {
         let mut spawning = std::pin::pin!(me.spawn_on(b.name(), start, arguments, options));
         // One poll sends the request; dropping it gives the process up.
@@ -570,6 +564,115 @@ async fn a_spawn_that_is_given_up_leaves_nothing_running() {
             .any(|name| reason == Term::atom(name)),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn a_monitor_tells_with_its_tag_and_before_others() {
+    for [here, there] in [pair(["c", "c"]).await, {
+        let node = lone().await;
+        [node.clone(), node]
+    }] {
+        let mut me = here.process();
+        me.trap_exit(true);
+        let (other, linked) = (there.process(), there.process());
+        let [other_pid, linked_pid] = [other.pid().clone(), linked.pid().clone()];
+        let options = MonitorOptions {
+            tag: Some(term!({lost, 1})),
+            priority: true,
+            alias: None,
+        };
+        let monitor = me.monitor_with(&other_pid, options).await;
+        me.link_with_priority(&linked_pid).await;
+        here.ping(there.name()).await.unwrap();
+        me.send(me.pid(), Term::atom("ordinary")).await.unwrap();
+        linked.exit(Term::atom("first"));
+        other.exit(Term::atom("second"));
+        there.ping(here.name()).await.unwrap();
+        assert_eq!(
+            term(&mut me).await,
+            term!({(Term::atom("EXIT")), (linked_pid), first})
+        );
+        assert_eq!(
+            term(&mut me).await,
+            term!({{lost, 1}, (monitor), process, (other_pid), second})
+        );
+        assert_eq!(term(&mut me).await, Term::atom("ordinary"));
+    }
+}
+
+#[tokio::test]
+async fn an_exit_signal_through_a_priority_alias_comes_before_others() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut me = a.process();
+    me.trap_exit(true);
+    let alias = me.alias(AliasKind {
+        until: Until::Unalias,
+        priority: true,
+    });
+    let other = b.process();
+    a.ping(b.name()).await.unwrap();
+    other.send(me.pid(), Term::atom("ordinary")).await.unwrap();
+    other.exit_priority(&alias, Term::atom("now")).await.unwrap();
+    b.ping(a.name()).await.unwrap();
+    let exit = term!({(Term::atom("EXIT")), (other.pid().clone()), now});
+    assert_eq!(term(&mut me).await, exit);
+    assert_eq!(term(&mut me).await, Term::atom("ordinary"));
+}
+
+#[tokio::test]
+async fn a_process_that_monitors_or_links_itself_gets_nothing() {
+    let node = lone().await;
+    let mut me = node.process();
+    me.register("me").unwrap();
+    let own = me.pid().clone();
+    me.monitor(&own).await;
+    me.monitor((Atom::from_static("me"), node.name().clone())).await;
+    me.link(&own).await;
+    me.unlink(&own);
+    me.send(&own, Term::atom("only")).await.unwrap();
+    assert_eq!(term(&mut me).await, Term::atom("only"));
+}
+
+#[tokio::test]
+async fn a_monitor_on_a_name_is_taken_away_though_the_name_is_anothers() {
+    for [here, there] in [pair(["c", "c"]).await, {
+        let node = lone().await;
+        [node.clone(), node]
+    }] {
+        let (me, first, second) = (here.process(), there.process(), there.process());
+        first.register("name").unwrap();
+        let monitor = me
+            .monitor((Atom::from_static("name"), there.name().clone()))
+            .await;
+        here.ping(there.name()).await.unwrap();
+        first.unregister();
+        second.register("name").unwrap();
+        assert!(me.demonitor(&monitor));
+        here.ping(there.name()).await.unwrap();
+        assert_eq!(there.process_info(first.pid()).unwrap().monitored_by, []);
+    }
+}
+
+#[tokio::test]
+async fn a_receive_ends_in_time_and_takes_only_what_it_wants() {
+    let node = lone().await;
+    let mut me = node.process();
+    let none = me.recv_timeout(Duration::ZERO).await;
+    assert!(matches!(none, Err(ReceiveError::TimedOut(_))), "{none:?}");
+    me.send(me.pid(), Term::atom("other")).await.unwrap();
+    me.send(me.pid(), term!({wanted, 7})).await.unwrap();
+    let wanted = |message: &Message| message.term().ok()?.as_tuple()?.get(1);
+    let found = me.recv_select_timeout(Duration::ZERO, wanted).await;
+    assert_eq!(found.unwrap(), Term::from(7));
+    assert_eq!(term(&mut me).await, Term::atom("other"));
+    me.send(me.pid(), Term::atom("other")).await.unwrap();
+    me.send(me.pid(), term!({wanted, 8})).await.unwrap();
+    assert_eq!(
+        me.recv_select_as::<(String, u8)>().await,
+        Some(("wanted".into(), 8))
+    );
+    let other = me.recv_as::<u8>().await;
+    assert!(matches!(other, Err(ReceiveError::Type(_))), "{other:?}");
 }
 
 #[tokio::test]

@@ -130,12 +130,8 @@ impl Rpc<'_> {
             Term::from(arguments),
         ];
         let execute = (Atom::from_static("erpc"), Atom::from_static("execute_call"));
-        let options = SpawnOptions {
-            monitor: true,
-            ..SpawnOptions::default()
-        };
         let spawned = me
-            .spawn_on(&self.peer.clone()?, execute, arguments, options)
+            .spawn_on(&self.peer.clone()?, execute, arguments, SpawnOptions::monitored())
             .await?;
         let reason = me.recv_select(|message| match message {
             Message::Down(down) if down.item == Item::Pid(spawned.pid.clone()) => Some(down.reason.decode()),

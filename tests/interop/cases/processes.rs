@@ -192,11 +192,8 @@ async fn spawn(
 pub(crate) async fn links_by_us(bed: Bed) {
     let (node, mut me, _alice, there) = node_of_ours(&bed).await;
     me.trap_exit(true);
-    let link = SpawnOptions {
-        link: true,
-        monitor: false,
-    };
-    let pid = spawn(&me, &there, "exit", vec![Term::atom("bye")], link).await;
+    let link = SpawnOptions::linked;
+    let pid = spawn(&me, &there, "exit", vec![Term::atom("bye")], link()).await;
     assert_eq!(next(&mut me).await, term!({(Term::atom("EXIT")), (pid), bye}));
     let sleeping = (Atom::from_static("timer"), Atom::from_static("sleep"));
     let sleep = async |me: &Process, options| {
@@ -205,7 +202,7 @@ pub(crate) async fn links_by_us(bed: Bed) {
             .await
             .unwrap()
     };
-    let killed = sleep(&me, link).await.pid;
+    let killed = sleep(&me, link()).await.pid;
     me.exit_other(&killed, ExitReason::KILL).await.unwrap();
     assert_eq!(
         next(&mut me).await,
@@ -228,14 +225,7 @@ pub(crate) async fn links_by_us(bed: Bed) {
     );
     // Unlinked, ours dies alone.
     let ours = node.process();
-    let theirs = sleep(
-        &me,
-        SpawnOptions {
-            link: false,
-            monitor: true,
-        },
-    )
-    .await;
+    let theirs = sleep(&me, SpawnOptions::monitored()).await;
     ours.link(&theirs.pid).await;
     ours.unlink(&theirs.pid);
     ours.exit(Term::atom("crash"));
@@ -350,10 +340,7 @@ pub(crate) async fn at_random(bed: Bed) {
         .await
         .integers::<1>()[0];
     for _ in 0..300 {
-        let options = SpawnOptions {
-            link: false,
-            monitor: true,
-        };
+        let options = SpawnOptions::monitored();
         let forever = vec![Term::atom("infinity")];
         let theirs = me
             .spawn_on(&there, sleeping.clone(), forever, options)
