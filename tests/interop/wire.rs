@@ -23,6 +23,8 @@ pub(crate) struct Reply {
 pub(crate) enum Ask {
     /// Start a BEAM node and wait until it takes questions. Answer: `Started`.
     Start(StartBeam),
+    /// That there is an Elixir on a host. Where there is none, the case is not covered, instead of failed.
+    RequireElixir { host: String },
     /// Evaluate source on a node. Answer: `Value`.
     Eval {
         beam: usize,

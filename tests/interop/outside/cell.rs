@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU16, AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -16,10 +16,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
-    sync::Mutex,
+    sync::{Mutex, OnceCell},
 };
 
-use super::{docker, engine::Engine, libraries};
+use super::{built, docker, engine::Engine};
 
 /// The domain of the hosts' long names: `a` is also `a.bed.test`.
 pub(super) const DOMAIN: &str = "bed.test";
@@ -34,6 +34,8 @@ pub(super) struct Cell {
     name: String,
     hosts: Mutex<HashMap<String, Host>>,
     epmd: Option<LocalEpmd>,
+    /// Whether the release's system has an Elixir, once a case has asked for one.
+    elixir: OnceCell<bool>,
 }
 
 /// A host that is a container.
@@ -65,9 +67,9 @@ impl Cell {
             name,
             hosts: Mutex::default(),
             epmd: None,
+            elixir: OnceCell::new(),
         };
         if cell.engine.has_hosts() {
-            libraries::provide(Path::new(env!("CARGO_BIN_EXE_beamnode")))?;
             docker::create_network(&cell.name).await?;
         } else {
             cell.prepare_this_machine().await?;
@@ -117,6 +119,19 @@ impl Cell {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         Ok(command)
+    }
+
+    /// Whether Elixir can be had on a host: an official image has none, nor need a PATH.
+    pub(super) async fn has_elixir(&self, host: &str) -> bool {
+        let look = async || {
+            let look = ["sh", "-c", "command -v elixir >/dev/null"].map(str::to_owned);
+            let mut command = self.command(host, &[], &look).await.ok()?;
+            command.stdin(Stdio::null()).status().await.ok()
+        };
+        *self
+            .elixir
+            .get_or_init(async || look().await.is_some_and(|status| status.success()))
+            .await
     }
 
     /// What stands after the `@` of a node's name on a host.
@@ -236,9 +251,10 @@ impl Cell {
         if let Some(host) = hosts.get(name) {
             return Ok(host.clone());
         }
-        let tests = path_text(&tests());
+        let (tests, built, original) = (tests(), built::copy()?, built::original());
+        let mounts = [(&*tests, &*tests), (&*built, &*original)];
         let image = docker::image(if name == RUST_HOST { 29 } else { self.release });
-        let container = docker::run_host(&image, &self.name, name, &[&tests, &path_text(&built())]).await?;
+        let container = docker::run_host(&image, &self.name, name, &mounts).await?;
         let host = known(container).await?;
         hosts.insert(name.to_owned(), host.clone());
         Ok(host)
@@ -288,7 +304,7 @@ impl Cell {
             port,
             _process: process,
         });
-        for _ in 0..100 {
+        for _ in 0..1200 {
             if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Ok(());
             }
@@ -325,7 +341,7 @@ async fn known(container: String) -> Result<Host, String> {
 impl LocalEpmd {
     /// The nodes of the last case have been killed: waits until EPMD has noticed.
     async fn await_nobody(&self) -> Result<(), String> {
-        for _ in 0..250 {
+        for _ in 0..3000 {
             if self
                 .names()
                 .await
@@ -349,22 +365,22 @@ impl LocalEpmd {
     }
 }
 
+/// A port that nobody listens on, below those that the kernel gives to sockets that ask for any: else a node of another
+/// cell may be given it before its EPMD comes.
 fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
-    listener
-        .local_addr()
-        .map(|address| address.port())
-        .map_err(|error| error.to_string())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() as u16 % 64 * 128;
+    for _ in 0..8192 {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 8192;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no port is free between 20000 and 28192".to_owned())
 }
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
-}
-
-/// The folder of what cargo built: `beamnode`, the examples, and this program two levels down.
-fn built() -> PathBuf {
-    let beamnode = Path::new(env!("CARGO_BIN_EXE_beamnode"));
-    beamnode.parent().unwrap_or(beamnode).to_owned()
 }
 
 fn path_text(path: &Path) -> String {

@@ -1,7 +1,13 @@
 //! The Docker engine, by its command line: one function a thing the bed asks of it, and the label by which everything this
 //! run made is found again, by this run when it ends or by the next when it could not.
 
-use std::{fs, process::Stdio, sync::LazyLock};
+use std::{
+    fs,
+    hash::{BuildHasher as _, RandomState},
+    path::Path,
+    process::Stdio,
+    sync::LazyLock,
+};
 
 use tokio::process::Command;
 
@@ -51,22 +57,36 @@ pub(super) async fn has_image(release: u32) -> bool {
         .is_ok()
 }
 
+/// A network of an engine's own choice; where it has no more to choose from, because many runs go side by side, one of
+/// those that RFC 2544 keeps for tests.
 pub(super) async fn create_network(name: &str) -> Result<(), String> {
-    docker(&["network", "create", "--label", &format!("{LABEL}={}", *RUN), name])
-        .await
-        .map(drop)
+    let label = format!("{LABEL}={}", *RUN);
+    let create = ["network", "create", "--label", &label];
+    let mut created = docker(&[&create[..], &[name]].concat()).await;
+    for attempt in 0..16 {
+        if created.is_ok() {
+            break;
+        }
+        let number = RandomState::new().hash_one(attempt) % 512;
+        let subnet = format!("198.{}.{}.0/24", 18 + number / 256, number % 256);
+        created = docker(&[&create[..], &["--subnet", &subnet, name]].concat()).await;
+    }
+    created.map(drop)
 }
 
-/// Starts a host that does nothing by itself. `mounts` are seen there, read-only, under the same paths as here.
+/// Starts a host that does nothing by itself. `mounts` are folders of this machine, and where they are seen there, read-only.
 pub(super) async fn run_host(
     image: &str,
     network: &str,
     name: &str,
-    mounts: &[&str],
+    mounts: &[(&Path, &Path)],
 ) -> Result<String, String> {
     let label = format!("{LABEL}={}", *RUN);
     let long_name = format!("{name}.{}", super::cell::DOMAIN);
-    let mounts: Vec<String> = mounts.iter().map(|path| format!("{path}:{path}:ro")).collect();
+    let mounts: Vec<String> = mounts
+        .iter()
+        .map(|(here, there)| format!("{}:{}:ro", here.display(), there.display()))
+        .collect();
     let mut arguments = vec![
         "run",
         "--detach",
@@ -181,7 +201,7 @@ fn host_name() -> String {
 }
 
 /// When a process started, in the kernel's clock ticks: field 22 of its `stat`.
-fn start_time(pid: u32) -> Option<String> {
+pub(super) fn start_time(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_whitespace().nth(19).map(str::to_owned)

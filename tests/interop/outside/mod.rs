@@ -2,14 +2,16 @@
 //! one takes over from the other, and says at the end what was covered and what was not.
 
 mod beam;
+mod built;
 mod cell;
 mod docker;
 mod engine;
 mod libraries;
 mod play;
+mod summary;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     process::ExitCode,
     sync::{Arc, Mutex},
 };
@@ -23,6 +25,8 @@ use tokio::{
 use self::{
     cell::Cell,
     engine::{Coverage, Engine},
+    play::Outcome,
+    summary::{Summary, Unsteady},
 };
 use crate::{
     cases::{self, Case, Subjects},
@@ -64,7 +68,8 @@ pub(crate) fn main() -> ExitCode {
     if with_docker {
         run.runtime.block_on(docker::remove_ours());
     }
-    let covered = run.summary(&coverage);
+    built::remove();
+    let covered = lock(&run.summary).print(&coverage);
     if conclusion.has_failed() || !covered {
         ExitCode::FAILURE
     } else {
@@ -81,14 +86,9 @@ struct Run {
     places: HashMap<u32, Semaphore>,
     /// Held for reading by an ordinary case, for writing by one that must be alone.
     quiet: RwLock<()>,
-    results: Mutex<BTreeMap<u32, Results>>,
-}
-
-#[derive(Default)]
-struct Results {
-    passed: usize,
-    failed: usize,
-    notes: Vec<String>,
+    /// How often a case that fails is tried again.
+    retries: u32,
+    summary: Mutex<Summary>,
 }
 
 impl Run {
@@ -101,7 +101,8 @@ impl Run {
             idle: Mutex::default(),
             places: places.collect(),
             quiet: RwLock::default(),
-            results: Mutex::default(),
+            retries: retries(),
+            summary: Mutex::default(),
         }
     }
 
@@ -111,6 +112,7 @@ impl Run {
         release: u32,
         engine: &Engine,
         subject: SubjectKind,
+        name: &str,
     ) -> Result<(), Failed> {
         let _place = match self.places.get(&release) {
             Some(places) => places.acquire().await.ok(),
@@ -122,28 +124,53 @@ impl Run {
         } else {
             _together = self.quiet.read().await;
         }
+        let mut failures = Vec::new();
+        loop {
+            let outcome = self.attempt(case, release, engine, subject).await;
+            let mut summary = lock(&self.summary);
+            let results = summary.of(release);
+            let again = failures.len() < self.retries as usize;
+            match outcome.failure {
+                Some(_) if outcome.wanting.is_some() => {
+                    results
+                        .wanting
+                        .push((case.name, outcome.wanting.unwrap_or_default()));
+                    return Ok(());
+                }
+                Some(failure) if again => failures.push(failure),
+                Some(failure) => {
+                    results.failed += 1;
+                    failures.push(failure);
+                    return Err(told(&failures).into());
+                }
+                None => {
+                    results.passed += 1;
+                    results.notes.extend(outcome.notes);
+                    if !failures.is_empty() {
+                        let (name, failures) = (name.to_owned(), failures);
+                        summary.unsteady.push(Unsteady { name, failures });
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Plays a case once: in a cell that another has left in order, or after that in one of its own.
+    async fn attempt(&self, case: &Case, release: u32, engine: &Engine, subject: SubjectKind) -> Outcome {
         let idle = lock(&self.idle).entry(release).or_default().pop();
         let cell = match idle {
-            Some(cell) => cell,
-            None => Cell::new(release, engine.clone()).await?,
+            Some(cell) => Ok(cell),
+            None => Cell::new(release, engine.clone()).await,
         };
-        let outcome = play::play(case, subject, cell).await;
-        if let Some(cell) = outcome.cell {
+        let mut outcome = match cell {
+            Ok(cell) => play::play(case, subject, cell).await,
+            Err(error) => return Outcome::without_cell(error),
+        };
+        if let Some(cell) = outcome.cell.take() {
             lock(&self.idle).entry(release).or_default().push(cell);
         }
-        let mut results = lock(&self.results);
-        let results = results.entry(release).or_default();
-        results.notes.extend(outcome.notes);
-        match outcome.failure {
-            None => {
-                results.passed += 1;
-                Ok(())
-            }
-            Some(failure) => {
-                results.failed += 1;
-                Err(failure.into())
-            }
-        }
+        outcome
     }
 
     async fn remove_cells(&self) {
@@ -151,53 +178,6 @@ impl Run {
         for cell in idle.into_values().flatten() {
             cell.remove().await;
         }
-    }
-
-    /// Prints what was covered; whether that is all that was demanded.
-    fn summary(&self, coverage: &[Coverage]) -> bool {
-        let results = lock(&self.results);
-        let demanded = std::env::var("BED_REQUIRE").unwrap_or_default();
-        let mut all_covered = true;
-        let figures = results.iter().flat_map(|(release, results)| {
-            results
-                .notes
-                .iter()
-                .map(move |note| format!("OTP {release}: {note}"))
-        });
-        for figure in figures {
-            println!("{figure}");
-        }
-        for Coverage { release, engine } in coverage {
-            let demanded = demanded.split([',', ' ']).any(|one| one == release.to_string());
-            let results = results.get(release);
-            let covered = match (engine, results) {
-                (Ok(engine), Some(results)) => {
-                    println!(
-                        "OTP {release}: covered ({engine}): {} passed, {} failed",
-                        results.passed, results.failed
-                    );
-                    if !engine.has_hosts() {
-                        let left_out = cases::all().into_iter().filter(|case| case.needs_hosts);
-                        let left_out: Vec<&str> = left_out.map(|case| case.name).collect();
-                        println!(
-                            "OTP {release}: not covered, for want of Docker: {}",
-                            left_out.join(", ")
-                        );
-                    }
-                    true
-                }
-                (Ok(_), None) => {
-                    println!("OTP {release}: not covered: no case ran");
-                    false
-                }
-                (Err(why), _) => {
-                    println!("OTP {release}: NOT COVERED: {why}");
-                    false
-                }
-            };
-            all_covered &= covered || !demanded;
-        }
-        all_covered
     }
 }
 
@@ -225,8 +205,9 @@ fn trials(run: &Arc<Run>, coverage: &[Coverage]) -> Vec<Trial> {
             let trial = match release.engine.clone() {
                 Ok(engine) if engine.has_hosts() || !case.needs_hosts => {
                     let (run, case, release) = (Arc::clone(run), Arc::clone(&case), release.release);
-                    Trial::test(name, move || {
-                        run.runtime.block_on(run.play(&case, release, &engine, subject))
+                    Trial::test(name.clone(), move || {
+                        run.runtime
+                            .block_on(run.play(&case, release, &engine, subject, &name))
                     })
                 }
                 _ => Trial::test(name, || Ok(())).with_ignored_flag(true),
@@ -235,6 +216,24 @@ fn trials(run: &Arc<Run>, coverage: &[Coverage]) -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// `BED_RETRIES`: one, unless it says otherwise.
+fn retries() -> u32 {
+    let given = std::env::var("BED_RETRIES").ok();
+    given.and_then(|given| given.parse().ok()).unwrap_or(1)
+}
+
+/// All failures of a case, the first first.
+fn told(failures: &[String]) -> String {
+    let told = failures.iter().enumerate().map(|(number, failure)| {
+        if failures.len() == 1 {
+            failure.clone()
+        } else {
+            format!("=== try {} of {}\n{failure}", number + 1, failures.len())
+        }
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// On Ctrl-C the containers go, too.
@@ -250,6 +249,7 @@ async fn clean_up_when_interrupted() {
     }
     eprintln!("test bed: interrupted, removing its containers");
     docker::remove_ours().await;
+    built::remove();
     std::process::exit(130);
 }
 

@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     path::Path,
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -22,13 +22,18 @@ use super::{
 };
 use crate::{
     cases::Case,
-    wire::{Answer, Ask, CONTEXT, Context, Question, Reply, SubjectKind},
+    wire::{Answer, Ask, CONTEXT, Context, Language, Question, Reply, SubjectKind},
 };
+
+/// How long the inside half may take to print its Rust nodes' logs when its time is over.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 struct Play {
     cell: Cell,
     beams: Mutex<Vec<Arc<Beam>>>,
     notes: Mutex<Vec<String>>,
+    /// What the case has asked for in vain, because this machine does not have it.
+    wanting: OnceLock<&'static str>,
 }
 
 /// What remains of a case.
@@ -36,8 +41,21 @@ pub(super) struct Outcome {
     /// The cell, when it is as good as new.
     pub(super) cell: Option<Cell>,
     pub(super) notes: Vec<String>,
+    /// What this machine would have to have for the case to be played to its end.
+    pub(super) wanting: Option<&'static str>,
     /// What went wrong, with the logs of all sides.
     pub(super) failure: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn without_cell(failure: String) -> Self {
+        Self {
+            cell: None,
+            notes: Vec::new(),
+            wanting: None,
+            failure: Some(failure),
+        }
+    }
 }
 
 pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outcome {
@@ -45,6 +63,7 @@ pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outco
         cell,
         beams: Mutex::default(),
         notes: Mutex::default(),
+        wanting: OnceLock::new(),
     });
     let failure = Arc::clone(&play)
         .run(case, subject)
@@ -53,6 +72,7 @@ pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outco
         .map(|failure| play.report(&failure));
     let beams = std::mem::take(&mut *lock(&play.beams));
     let notes = std::mem::take(&mut *lock(&play.notes));
+    let wanting = play.wanting.get().copied();
     drop(beams);
 
     // Questions still being answered when the case ended have been cancelled: nobody else has the play.
@@ -73,7 +93,12 @@ pub(super) async fn play(case: &Case, subject: SubjectKind, cell: Cell) -> Outco
         }
         None => None,
     };
-    Outcome { cell, notes, failure }
+    Outcome {
+        cell,
+        notes,
+        wanting,
+        failure,
+    }
 }
 
 impl Play {
@@ -127,7 +152,7 @@ impl Play {
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(status) => {
-                let said = timeout(Duration::from_secs(5), said).await;
+                let said = timeout(LAST_WORDS, said).await;
                 let said = said.ok().and_then(Result::ok).unwrap_or_default();
                 let status = status.map_or_else(|error| error.to_string(), status_text);
                 Err(format!("{said}(the inside half ended with {status})"))
@@ -135,7 +160,7 @@ impl Play {
             Err(_) => {
                 // The end of its questions' answers is the end of its time: it says what its Rust nodes have printed, and goes.
                 drop(stdin);
-                let said = timeout(Duration::from_secs(5), said).await;
+                let said = timeout(LAST_WORDS, said).await;
                 let said = said.ok().and_then(Result::ok).unwrap_or_default();
                 Err(format!("{said}(not done after {:?})", case.limit))
             }
@@ -173,6 +198,9 @@ impl Play {
     async fn answer(&self, ask: Ask) -> Result<Answer, String> {
         match ask {
             Ask::Start(start) => {
+                if start.kind == Language::Elixir {
+                    self.require_elixir(&start.host).await?;
+                }
                 let beam = Arc::new(Beam::start(&self.cell, &start).await?);
                 let (node, pid) = (beam.node.clone(), beam.pid);
                 let mut beams = lock(&self.beams);
@@ -183,6 +211,7 @@ impl Play {
                     pid,
                 })
             }
+            Ask::RequireElixir { host } => self.require_elixir(&host).await.map(|()| Answer::Done),
             Ask::Eval {
                 beam,
                 shell,
@@ -217,6 +246,14 @@ impl Play {
                 Ok(Answer::Done)
             }
         }
+    }
+
+    async fn require_elixir(&self, host: &str) -> Result<(), String> {
+        if self.cell.has_elixir(host).await {
+            return Ok(());
+        }
+        self.wanting.get_or_init(|| "Elixir");
+        Err(format!("there is no Elixir for OTP {}", self.cell.release))
     }
 
     fn beam(&self, beam: usize) -> Result<Arc<Beam>, String> {
