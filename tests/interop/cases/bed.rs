@@ -49,7 +49,7 @@ pub(crate) async fn freeze(bed: Bed) {
     assert_eq!(ping(&alice, bob.node()).await, "pong");
     bed.freeze(bob.host()).await;
     let events = alice
-        .eval(format!("node_watch:await('{}', 2, 15000)", bob.node()))
+        .eval(format!("node_watch:await('{}', 2, 50000)", bob.node()))
         .await;
     assert_eq!(events, "[{up,visible},{down,visible,net_tick_timeout}]");
     bed.thaw(bob.host()).await;
@@ -90,7 +90,7 @@ pub(crate) async fn record(bed: Bed) {
         ))
         .await;
     assert_eq!(ping(&alice, bob.node()).await, "pong");
-    let talk = "Echoed = fun(T) -> {echo, Bob} ! {self(), T}, receive {echo, T} -> ok after 5000 -> lost end end, \
+    let talk = "Echoed = fun(T) -> {echo, Bob} ! {self(), T}, receive {echo, T} -> ok after 30000 -> lost end end, \
                 ok = Echoed(hello), ok = Echoed({self(), make_ref(), [1.5, \"text\", <<\"binary\">>], #{key => 1 bsl 70}}), \
                 ok = Echoed({hello, again}), spawn_link(Bob, fun() -> exit(normal) end), \
                 M = monitor(process, {nobody, Bob}), receive {'DOWN', M, _, _, Why} -> Why end, \

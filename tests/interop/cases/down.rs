@@ -8,8 +8,8 @@ use crate::inside::{Beam, Bed, LIMIT, Subject};
 /// Seconds. A silent node is down after it, at most a quarter later.
 const TICKTIME: u32 = 4;
 
-/// How long the end of a silent node may take to be noticed: ticks are counted in quarters, and the machine is busy.
-const SILENCE: Duration = Duration::from_secs(15);
+/// How long the end of a silent node may take to be noticed: much more than a tick time, for a machine where others build.
+const SILENCE: Duration = Duration::from_secs(50);
 
 /// Who makes the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]

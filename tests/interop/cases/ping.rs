@@ -55,7 +55,7 @@ pub(crate) async fn elixir(bed: Bed) {
     assert_eq!(alice.eval(format!("Node.ping(:\"{rust}\")")).await, ":pong");
     assert_eq!(alice.eval(format!("Node.list() == [:\"{rust}\"]")).await, "true");
     let echo = format!(
-        "send({{:echo, :\"{rust}\"}}, {{self(), %{{name: \"é\", list: [1, :two, 3.0]}}}}); receive do {{:echo, m}} -> m after 5000 -> :lost end"
+        "send({{:echo, :\"{rust}\"}}, {{self(), %{{name: \"é\", list: [1, :two, 3.0]}}}}); receive do {{:echo, m}} -> m after 30000 -> :lost end"
     );
     assert_eq!(
         alice
@@ -101,7 +101,7 @@ pub(crate) async fn both_at_once(bed: Bed) {
             .await;
     }
     let last = alice
-        .eval(format!("node_watch:await('{}', 10, 5000)", subject.node()))
+        .eval(format!("node_watch:await('{}', 10, 50000)", subject.node()))
         .await;
     let cycle = "{up,visible},{down,visible,disconnect}";
     assert_eq!(last, format!("[{}]", [cycle; 5].join(",")));

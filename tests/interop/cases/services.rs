@@ -79,13 +79,13 @@ pub(crate) async fn monitor_of_nobody(bed: Bed) {
     let rust = subject.node();
     let monitor = format!(
         "M = monitor(process, {{nobody, '{rust}'}}), \
-         receive {{'DOWN', M, process, {{nobody, '{rust}'}}, noproc}} -> fired after 5000 -> hangs end"
+         receive {{'DOWN', M, process, {{nobody, '{rust}'}}, noproc}} -> fired after 30000 -> hangs end"
     );
     assert_eq!(alice.eval(monitor).await, "fired");
     // One that is there does not fire until it is gone, and can be taken back.
     let monitor = format!(
         "N = monitor(process, {{echo, '{rust}'}}), {{echo, '{rust}'}} ! {{self(), there}}, \
-         receive {{echo, there}} -> ok after 5000 -> lost end, \
+         receive {{echo, there}} -> ok after 30000 -> lost end, \
          receive {{'DOWN', N, _, _, Why}} -> {{fired, Why}} after 0 -> demonitor(N, [info]) end"
     );
     assert_eq!(alice.eval(monitor).await, "true");
@@ -98,12 +98,12 @@ pub(crate) async fn monitor_of_killed(bed: Bed) {
     let rust = subject.node();
     let monitor = format!(
         "M = monitor(process, {{echo, '{rust}'}}), {{echo, '{rust}'}} ! {{self(), there}}, \
-         receive {{echo, there}} -> ok after 5000 -> lost end"
+         receive {{echo, there}} -> ok after 30000 -> lost end"
     );
     assert_eq!(alice.eval(monitor).await, "ok");
     subject.kill().await;
     let fired =
-        format!("receive {{'DOWN', M, process, {{echo, '{rust}'}}, Why}} -> Why after 10000 -> hangs end");
+        format!("receive {{'DOWN', M, process, {{echo, '{rust}'}}, Why}} -> Why after 30000 -> hangs end");
     assert_eq!(alice.eval(fired).await, "noconnection");
 }
 
@@ -120,11 +120,11 @@ pub(crate) async fn unasked_traffic(bed: Bed) {
     assert_eq!(alice.eval("element(1, pg:start(pg))").await, "ok");
     assert_eq!(bob.eval("element(1, pg:start(pg))").await, "ok");
     assert_eq!(alice.eval("pg:join(bed, [self()])").await, "ok");
-    let eval = "(fun Wait(0) -> lost; Wait(N) -> case pg:get_members(bed) of [_] -> ok; _ -> timer:sleep(50), Wait(N - 1) end end)(100)";
+    let eval = "(fun Wait(0) -> lost; Wait(N) -> case pg:get_members(bed) of [_] -> ok; _ -> timer:sleep(50), Wait(N - 1) end end)(600)";
     assert_eq!(bob.eval(eval).await, "ok");
     for node in [&alice, &bob] {
         let echo = format!(
-            "{{echo, '{}'}} ! {{self(), still}}, receive {{echo, still}} -> ok after 5000 -> lost end",
+            "{{echo, '{}'}} ! {{self(), still}}, receive {{echo, still}} -> ok after 30000 -> lost end",
             subject.node()
         );
         assert_eq!(node.eval(echo).await, "ok");

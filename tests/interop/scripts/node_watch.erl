@@ -17,7 +17,8 @@ about(Node) ->
     ?MODULE ! {about, self(), Node},
     receive {?MODULE, Events} -> Events end.
 
-%% What has happened to a node, once there are so many events about it; or not within a time, in milliseconds.
+%% The first so many events about a node, once they have happened; or not within a time, in milliseconds. What comes after them
+%% is not told: `global`, for one, may ask by itself for a node that was just disconnected.
 await(Node, Count, Limit) ->
     ?MODULE ! {await, self(), Node, Count},
     receive {?MODULE, Events} -> Events
@@ -45,7 +46,7 @@ serve(Waiting, Events) ->
     lists:filter(fun({From, Node, Count}) ->
         Happened = of_node(Node, Events),
         case length(Happened) >= Count of
-            true -> From ! {?MODULE, Happened}, false;
+            true -> From ! {?MODULE, lists:sublist(Happened, Count)}, false;
             false -> true
         end
     end, Waiting).
