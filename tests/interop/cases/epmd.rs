@@ -1,6 +1,8 @@
 //! EPMD: our daemon in the place of theirs, our client with theirs, nodes of both kinds through the death of either, nodes
 //! without any. The judged are our daemon and our client, so no BEAM node plays their part.
 
+mod commands;
+mod remote;
 mod twins;
 
 use std::{
@@ -19,6 +21,7 @@ use beamnode::{
 use tokio::{process::Command, time::timeout};
 
 use self::twins::{Daemon, Inventor, Step};
+pub(crate) use self::{commands::commands, remote::remote_peers};
 use super::ping;
 use crate::inside::{BEAMNODE, Bed, COOKIE, LIMIT, epmd};
 
@@ -32,13 +35,7 @@ const PID_OF_EPMD: &str = "grep -lx epmd /proc/[0-9]*/comm | cut -d/ -f3";
 /// Our daemon and stock's, told the same, do the same.
 pub(crate) async fn twins(bed: Bed) {
     let stock = stock_program(&bed).await;
-    let seed = match std::env::var("BED_SEED") {
-        Ok(seed) => seed.parse().expect("a number"),
-        Err(_) => std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| since.as_secs()),
-    };
-    eprintln!("random scripts from BED_SEED={seed}");
+    let seed = seed();
     let compared = tokio::task::spawn_blocking(move || {
         let ours = our_program();
         for relaxed in [&[][..], &["-relaxed_command_check"]] {
@@ -252,6 +249,7 @@ pub(crate) async fn in_place(bed: Bed) {
     );
 
     // Another, by iex.
+    bed.require_elixir("a").await;
     let iex = format!(
         "ERL_AFLAGS='-epmd \"{command}\"' iex --sname bob -e ':erl_epmd.names() |> IO.inspect(); System.halt()' </dev/null"
     );
@@ -395,10 +393,12 @@ pub(crate) async fn beam_outlives(bed: Bed) {
     let alice = bed.erl("alice", "a").start().await;
     let port = epmd::port("a", "alice").await;
     assert!(port.is_some());
+    // The port is free once the process is gone.
+    let kill = format!(
+        "for pid in $({PID_OF_EPMD}); do kill -KILL $pid; while kill -0 $pid 2>/dev/null; do sleep 0.02; done; done"
+    );
     for program in ["epmd", &ours, "epmd"] {
-        let killed = bed
-            .run("a", &["sh", "-c", &format!("kill -KILL $({PID_OF_EPMD})")])
-            .await;
+        let killed = bed.run("a", &["sh", "-c", &kill]).await;
         assert_eq!(killed.code, Some(0), "{killed:?}");
         assert_eq!(epmd::port("a", "alice").await, None);
         let started = bed.run("a", &[program, "-daemon"]).await;
@@ -438,9 +438,7 @@ pub(crate) async fn rust_outlives(bed: Bed) {
                 }
             }
         };
-        timeout(Duration::from_secs(10), found)
-            .await
-            .expect("back within seconds")
+        timeout(LIMIT, found).await.expect("back within seconds")
     };
     // The daemon is there before the node asks for it: twins start listening.
     let keeper = Keeper::start(client.clone(), Registrant::new(name("kept"), 4711))
@@ -514,15 +512,25 @@ async fn place_ours(bed: &Bed, host: &str) -> String {
 
 /// Stock's daemon of the release, brought to this host: only here can it be asked as one who is local.
 async fn stock_program(bed: &Bed) -> PathBuf {
-    let read = bed
-        .run("a", &["sh", "-c", "base64 /usr/lib/erlang/erts-*/bin/epmd"])
-        .await;
+    let read = bed.run("a", &["sh", "-c", "base64 \"$(command -v epmd)\""]).await;
     assert_eq!(read.code, Some(0), "{}", read.stderr);
     let encoded: String = read.stdout.split_whitespace().collect();
     let program = std::env::temp_dir().join(format!("stock-epmd-{}", std::process::id()));
     std::fs::write(&program, BASE64_STANDARD.decode(encoded).expect("base64")).expect("a file");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     program
+}
+
+/// `BED_SEED`, or another each time; it is printed.
+fn seed() -> u64 {
+    let seed = match std::env::var("BED_SEED") {
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(1, |since| since.as_secs()),
+    };
+    eprintln!("random scripts from BED_SEED={seed}");
+    seed
 }
 
 fn send(connection: char, bytes: Vec<u8>) -> Step {

@@ -46,7 +46,7 @@ impl Case {
         Self {
             name,
             run,
-            limit: Duration::from_secs(120),
+            limit: Duration::from_secs(240),
             needs_hosts: false,
             alone: false,
             subjects: Subjects::Either,
@@ -152,6 +152,8 @@ pub(crate) fn all() -> Vec<Case> {
         case!(command::name_taken).rust_only().needs_hosts(),
         case!(command::shutdown).rust_only(),
         case!(epmd::twins).needs_hosts().rust_only(),
+        case!(epmd::remote_peers).needs_hosts().rust_only(),
+        case!(epmd::commands).needs_hosts().rust_only(),
         case!(epmd::in_place).needs_hosts().rust_only(),
         case!(epmd::client_of_stock).needs_hosts().rust_only(),
         case!(epmd::beam_outlives).needs_hosts().rust_only(),

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// How long a twin may take to do what the other has done.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait before looking again.
 const GAP: Duration = Duration::from_millis(4);
 
@@ -29,9 +29,9 @@ pub(crate) enum Step {
     Close(char),
 }
 
-/// A daemon that this process has started.
+/// A daemon: one that this process has started, or one of another host.
 pub(crate) struct Daemon {
-    child: Child,
+    child: Option<Child>,
     address: SocketAddr,
     connections: BTreeMap<char, Connection>,
 }
@@ -45,9 +45,11 @@ struct Connection {
 impl Daemon {
     /// Starts a daemon on a port that nobody has.
     pub(crate) fn start(program: &Path, arguments: &[&str]) -> Self {
-        let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
+        // Not one of those that the kernel gives to whoever asks for any: one that looks for a daemon that is gone could be
+        // given its port, and find itself there.
+        let free = |port: &u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let start = 10_000 + std::process::id() as u16 % 100 * 100;
+        let port = (start..start + 100).find(free).expect("a free port");
         Self::start_on(program, arguments, port)
     }
 
@@ -64,7 +66,7 @@ impl Daemon {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let daemon = Self {
-            child,
+            child: Some(child),
             address,
             connections: BTreeMap::new(),
         };
@@ -76,22 +78,33 @@ impl Daemon {
         daemon
     }
 
+    /// The daemon that listens there.
+    pub(crate) fn elsewhere(address: SocketAddr) -> Self {
+        Self {
+            child: None,
+            address,
+            connections: BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends the daemon's process at once.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Waits until the daemon has ended by itself, in good order.
     pub(crate) fn await_end(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return assert!(status.success(), "{status}"),
+            match self.child.as_mut().map(Child::try_wait) {
+                Some(Ok(Some(status))) => return assert!(status.success(), "{status}"),
                 _ => assert!(Instant::now() < deadline, "the daemon does not end"),
             }
             std::thread::sleep(GAP);
@@ -100,7 +113,9 @@ impl Daemon {
 
     /// Whether the daemon's process lives.
     fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.child
+            .as_mut()
+            .is_none_or(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     fn take(&mut self, step: &Step) {
