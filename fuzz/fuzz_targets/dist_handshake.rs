@@ -4,7 +4,8 @@
 
 use arbitrary::Arbitrary;
 use beamnode::dist::handshake::{
-    AskedName, AwaitName, Deframer, Dialed, LengthPrefix, Local, LocalName, ReplyReceived, StatusReceived, start,
+    AskedName, AwaitName, Deframer, Dialed, LengthPrefix, Local, LocalName, ReplyReceived, StatusReceived,
+    start,
 };
 use beamnode::dist::{Cookie, Flags};
 use bytes::BytesMut;
@@ -21,11 +22,19 @@ struct Input {
 }
 
 fuzz_target!(|input: Input| {
-    let prefix = if input.wide { LengthPrefix::Four } else { LengthPrefix::Two };
+    let prefix = if input.wide {
+        LengthPrefix::Four
+    } else {
+        LengthPrefix::Two
+    };
     let deframer = Deframer::new(prefix);
     let mut stream = BytesMut::from(input.stream.as_slice());
     let mut packets = std::iter::from_fn(|| deframer.next(&mut stream).ok().flatten());
-    if input.initiator { initiator(&mut packets, input.undefined) } else { acceptor(&mut packets, input.alive) };
+    if input.initiator {
+        initiator(&mut packets, input.undefined)
+    } else {
+        acceptor(&mut packets, input.alive)
+    };
 });
 
 fn cookie() -> Cookie {
@@ -39,7 +48,13 @@ fn initiator(packets: &mut dyn Iterator<Item = bytes::Bytes>, undefined: bool) -
         LocalName::Named("a@host".parse().unwrap())
     };
     let peer = "b@host".parse().unwrap();
-    let dialed = Dialed { name, flags: Flags::OFFERED, creation: 4, peer, cookie: cookie() };
+    let dialed = Dialed {
+        name,
+        flags: Flags::OFFERED,
+        creation: 4,
+        peer,
+        cookie: cookie(),
+    };
     let (_, state) = start(dialed).unwrap();
     let state = match state.handle(&packets.next()?).ok()? {
         StatusReceived::Proceed(state) => state,
@@ -50,7 +65,11 @@ fn initiator(packets: &mut dyn Iterator<Item = bytes::Bytes>, undefined: bool) -
 }
 
 fn acceptor(packets: &mut dyn Iterator<Item = bytes::Bytes>, alive: bool) -> Option<()> {
-    let local = Local { name: "b@host".parse().unwrap(), flags: Flags::OFFERED, creation: 4 };
+    let local = Local {
+        name: "b@host".parse().unwrap(),
+        flags: Flags::OFFERED,
+        creation: 4,
+    };
     let mut state = match AwaitName::new(local).handle(&packets.next()?).ok()? {
         AskedName::Connection(asked) if alive => {
             asked.alive().1.handle(&packets.next()?, cookie(), 7).ok()?.1

@@ -1,0 +1,8 @@
+//! See `properties::text`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::property("term_text")(bytes));
