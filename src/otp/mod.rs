@@ -22,7 +22,9 @@ pub use call::{CallError, Caller, Request};
 pub use gen_server::{Context, GenServer, run_server};
 pub(crate) use net_kernel::ping;
 pub use rpc::{Rpc, RpcError};
-pub use supervisor::{Child, Restart, Shutdown, Strategy, Supervisor};
+pub use supervisor::{
+    Child, Event as SupervisorEvent, Report as SupervisorReport, Restart, Shutdown, Strategy, Supervisor,
+};
 
 use crate::node::{MailboxLimits, Node};
 
@@ -33,8 +35,8 @@ const MAILBOX: MailboxLimits = MailboxLimits {
 };
 
 /// Starts the services of `node`.
-pub(crate) fn start(node: &Node, output: &io::Output) {
-    io::start(node, output);
+pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input) {
+    io::start(node, output, input);
     net_kernel::start(node);
     erpc::start(node);
     erlang::start(node);

@@ -1,8 +1,13 @@
 //! Supervisors: processes that start others and start them again when they end.
 //!
 //! As the module `supervisor` of OTP: strategies, restart types, the limit on how often in how long, children ended in the
-//! reverse of the order in which they were started, and reports of the same content, as log events. `supervisor:which_children/1` and
-//! `count_children/1` of other nodes are answered.
+//! reverse of the order in which they were started, and the same [reports](Report), which are logged unless a program wants them
+//! otherwise. `which_children`, `count_children`, `terminate_child`, `restart_child` and `delete_child` of the module are answered
+//! to whatever node.
+
+mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,6 +16,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info};
+
+pub use report::{Event, Report};
 
 use super::call::{Caller, Request};
 use crate::node::{Exit, ExitReason, Message, Node, Process};
@@ -58,6 +65,7 @@ pub struct Child {
     id: Term,
     restart: Restart,
     shutdown: Shutdown,
+    is_supervisor: bool,
     body: Body,
 }
 
@@ -81,7 +89,17 @@ impl Child {
             id: id.into(),
             restart: Restart::default(),
             shutdown: Shutdown::Timeout(Duration::from_secs(5)),
+            is_supervisor: false,
             body: Arc::new(move |me| Box::pin(body(me))),
+        }
+    }
+
+    /// A child that is a supervisor itself: permanent, and given what time it needs to end its own children.
+    pub fn supervisor(id: impl Into<Term>, supervisor: Supervisor) -> Self {
+        Self {
+            is_supervisor: true,
+            shutdown: Shutdown::Infinity,
+            ..Self::new(id, move |me| supervisor.clone().run(me))
         }
     }
 
@@ -97,6 +115,43 @@ impl Child {
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = shutdown;
         self
+    }
+
+    /// As a report shows it.
+    fn term(&self, pid: Option<&Pid>) -> Term {
+        let pair = |key: &'static str, value: Term| Term::from((Term::atom(key), value));
+        let undefined = || Term::atom("undefined");
+        let restart = match self.restart {
+            Restart::Permanent => "permanent",
+            Restart::Transient => "transient",
+            Restart::Temporary => "temporary",
+        };
+        let shutdown = match self.shutdown {
+            Shutdown::BrutalKill => Term::atom("brutal_kill"),
+            Shutdown::Infinity => Term::atom("infinity"),
+            Shutdown::Timeout(time) => Term::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        };
+        Term::from(vec![
+            pair("pid", pid.cloned().map_or_else(undefined, Term::from)),
+            pair("id", self.id.clone()),
+            // No module and function start it; as of a child whose arguments OTP does not keep.
+            pair(
+                "mfargs",
+                Term::from((Term::atom("beamnode"), Term::atom("spawn_link"), undefined())),
+            ),
+            pair("restart_type", Term::atom(restart)),
+            pair("significant", Term::from(false)),
+            pair("shutdown", shutdown),
+            pair("child_type", Term::atom(self.kind())),
+        ])
+    }
+
+    const fn kind(&self) -> &'static str {
+        if self.is_supervisor {
+            "supervisor"
+        } else {
+            "worker"
+        }
     }
 }
 
@@ -127,6 +182,17 @@ pub struct Supervisor {
     period: Duration,
     name: Option<Atom>,
     children: Vec<Child>,
+    reporter: Reporter,
+}
+
+/// Who is told what a supervisor reports.
+#[derive(Clone)]
+struct Reporter(Arc<dyn Fn(&Report) + Send + Sync>);
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reporter")
+    }
 }
 
 impl Supervisor {
@@ -139,7 +205,18 @@ impl Supervisor {
             period: Duration::from_secs(5),
             name: None,
             children: Vec::new(),
+            reporter: Reporter(Arc::new(|report| match report.event() {
+                Event::Started => info!("{report}"),
+                _ => error!("{report}"),
+            })),
         }
+    }
+
+    /// Whom the supervisor tells what it [reports](Report), in place of the log.
+    #[must_use]
+    pub fn on_report(mut self, reporter: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.reporter = Reporter(Arc::new(reporter));
+        self
     }
 
     /// How many restarts within `period` are borne. One more, and the supervisor ends its children and itself with `shutdown`.
@@ -166,10 +243,15 @@ impl Supervisor {
 
     /// Starts the supervisor on `node`, and it its children.
     pub fn start(self, node: &Node) -> Pid {
-        node.spawn(async |me| self.run(me).await)
+        node.spawn(|me| self.run(me))
     }
 
-    async fn run(self, me: Process) -> Result<(), ExitReason> {
+    fn run(self, me: Process) -> Pin<Box<dyn Future<Output = Result<(), ExitReason>> + Send>> {
+        // In a box, since a supervisor may be the child of one.
+        Box::pin(self.supervise(me))
+    }
+
+    async fn supervise(self, me: Process) -> Result<(), ExitReason> {
         me.trap_exit(true);
         if let Some(name) = &self.name {
             me.register(name)?;
@@ -232,7 +314,7 @@ impl Supervising {
                 continue;
             }
             if let Ok(Request::Call(caller, request)) = Request::read(&message) {
-                self.call(&caller, &request);
+                self.call(&caller, &request).await;
             }
         }
         ExitReason::SHUTDOWN
@@ -243,14 +325,15 @@ impl Supervising {
         let Some(running) = self.children.get_mut(index) else {
             return Ok(());
         };
-        running.pid = None;
+        let pid = running.pid.take();
         let again = match running.child.restart {
             Restart::Permanent => true,
             Restart::Transient => !is_orderly(reason),
             Restart::Temporary => false,
         };
         if again || !is_orderly(reason) {
-            self.report("child_terminated", index, reason);
+            let reason = reason.term().clone();
+            self.report(Event::ChildTerminated(reason), index, pid.as_ref());
         }
         if !again {
             if self.children[index].child.restart == Restart::Temporary {
@@ -268,8 +351,7 @@ impl Supervising {
             self.restarts.pop_front();
         }
         if self.restarts.len() > self.settings.intensity {
-            let reason = ExitReason::from(Atom::from_static("reached_max_restart_intensity"));
-            self.report("shutdown", index, &reason);
+            self.report(Event::Shutdown, index, pid.as_ref());
             return Err(ExitReason::SHUTDOWN);
         }
         match self.settings.strategy {
@@ -294,8 +376,8 @@ impl Supervising {
         };
         let body = Arc::clone(&running.child.body);
         let pid = self.me.spawn_link(move |me| body(me));
-        info!(supervisor = %self.me.pid(), id = %running.child.id, child = %pid, "child started");
-        running.pid = Some(pid);
+        running.pid = Some(pid.clone());
+        self.report(Event::Started, index, Some(&pid));
     }
 
     /// Ends the children from that one on, the last first.
@@ -304,78 +386,151 @@ impl Supervising {
             let Some(running) = self.children.get_mut(index) else {
                 continue;
             };
-            let Some(pid) = running.pid.take() else { continue };
-            let patience = match running.child.shutdown {
-                Shutdown::BrutalKill => Some(Duration::ZERO),
-                Shutdown::Timeout(time) => Some(time),
-                Shutdown::Infinity => None,
-            };
-            self.end(&pid, patience).await;
+            if let Some(pid) = running.pid.take() {
+                self.end(index, &pid).await;
+            }
         }
     }
 
     /// Ends one child and waits until it has.
-    async fn end(&mut self, pid: &Pid, patience: Option<Duration>) {
+    async fn end(&mut self, index: usize, pid: &Pid) {
+        let Some(Running { child, .. }) = self.children.get(index) else {
+            return;
+        };
+        let (shutdown, restart) = (child.shutdown, child.restart);
         let monitor = self.me.monitor(pid).await;
         self.me.unlink(pid);
-        let down = |message: &Message| {
-            matches!(message, Message::Down(down) if down.reference == monitor).then_some(())
-        };
-        if patience != Some(Duration::ZERO) {
-            self.me.exit_other(pid, ExitReason::SHUTDOWN).await.ok();
-            let ended = self.me.recv_select(down);
-            let in_time = match patience {
-                Some(time) => tokio::time::timeout(time, ended).await.is_ok(),
-                None => ended.await.is_some(),
-            };
-            if in_time {
-                return;
+        // Its exit signal may have come before that.
+        let exit =
+            |message: &Message| matches!(message, Message::Exit(exit) if exit.from == *pid).then_some(());
+        let _ = self.me.recv_select_timeout(Duration::ZERO, exit).await;
+        let down = |message: &Message| match message {
+            Message::Down(down) if down.reference == monitor => {
+                Some(down.reason.decode().unwrap_or_else(|_| Term::atom("killed")))
             }
+            _ => None,
+        };
+        let mut ended = None;
+        if shutdown != Shutdown::BrutalKill {
+            self.me.exit_other(pid, ExitReason::SHUTDOWN).await.ok();
+            ended = match shutdown {
+                Shutdown::Timeout(time) => self.me.recv_select_timeout(time, down).await.ok(),
+                _ => self.me.recv_select(down).await,
+            };
         }
-        self.me.exit_other(pid, ExitReason::KILL).await.ok();
-        self.me.recv_select(down).await;
+        let told = ended.is_some();
+        if !told {
+            self.me.exit_other(pid, ExitReason::KILL).await.ok();
+            ended = self.me.recv_select(down).await;
+        }
+        // One that had ended before, and whose end was not heard of, is gone all the same.
+        let reason = ended.filter(|reason| !reason.is_atom("noproc"));
+        let Some(reason) = reason.map(ExitReason::from) else {
+            return;
+        };
+        let orderly = match shutdown {
+            Shutdown::BrutalKill => reason.term().is_atom("killed"),
+            _ => {
+                told && is_orderly(&reason) && (reason != ExitReason::NORMAL || restart != Restart::Permanent)
+            }
+        };
+        if !orderly {
+            let reason = reason.term().clone();
+            self.report(Event::ShutdownError(reason), index, Some(pid));
+        }
     }
 
     /// As OTP's supervisor reports.
-    fn report(&self, context: &'static str, index: usize, reason: &ExitReason) {
-        let child = &self.children[index].child;
-        let supervisor = self.settings.name.as_deref().unwrap_or_default();
-        error!(
-            supervisor, pid = %self.me.pid(), context, reason = %reason, offender = %child.id,
-            restart = ?child.restart, shutdown = ?child.shutdown, "supervisor report"
-        );
+    fn report(&self, event: Event, index: usize, pid: Option<&Pid>) {
+        let Some(Running { child, .. }) = self.children.get(index) else {
+            return;
+        };
+        let here = self.me.pid().clone();
+        let supervisor = match &self.settings.name {
+            Some(name) => Term::from((Term::atom("local"), name.clone())),
+            None => Term::from((here.clone(), Term::atom("supervisor"))),
+        };
+        let child = child.term(pid);
+        (self.settings.reporter.0)(&Report {
+            supervisor,
+            event,
+            child,
+            here,
+        });
     }
 
-    fn call(&self, caller: &Caller, request: &Term) {
-        let Term::Atom(request) = request else { return };
-        let worker = Term::atom("worker");
-        let answer: Vec<Term> = match request.as_str() {
+    async fn call(&mut self, caller: &Caller, request: &Term) {
+        let answer = match request {
+            Term::Atom(request) => self.listing(request),
+            _ => match request.as_tuple().and_then(|tuple| tuple.array::<2>()) {
+                Some([Term::Atom(order), id]) => self.order(&order, &id).await,
+                _ => None,
+            },
+        };
+        if let Some(answer) = answer {
+            caller.reply(&self.me, answer);
+        }
+    }
+
+    /// `which_children` and `count_children`.
+    fn listing(&self, request: &str) -> Option<Term> {
+        let listing: Vec<Term> = match request {
             "which_children" => {
                 let children = self.children.iter().rev().map(|Running { child, pid }| {
                     let pid = pid.clone().map_or_else(|| Term::atom("undefined"), Term::from);
-                    Term::from((child.id.clone(), pid, worker.clone(), Term::NIL))
+                    Term::from((child.id.clone(), pid, Term::atom(child.kind()), Term::NIL))
                 });
                 children.collect()
             }
             "count_children" => {
-                let all = self.children.len();
-                let active = self
-                    .children
-                    .iter()
-                    .filter(|running| running.pid.is_some())
-                    .count();
+                let count =
+                    |counted: &dyn Fn(&&Running) -> bool| self.children.iter().filter(counted).count();
                 [
-                    ("specs", all),
-                    ("active", active),
-                    ("supervisors", 0),
-                    ("workers", all),
+                    ("specs", self.children.len()),
+                    ("active", count(&|running| running.pid.is_some())),
+                    ("supervisors", count(&|running| running.child.is_supervisor)),
+                    ("workers", count(&|running| !running.child.is_supervisor)),
                 ]
                 .map(|(name, count)| Term::from((Term::atom(name), count)))
                 .into()
             }
-            _ => return,
+            _ => return None,
         };
-        caller.reply(&self.me, Term::from(answer));
+        Some(Term::from(listing))
+    }
+
+    /// `{terminate_child, Id}`, `{restart_child, Id}`, `{delete_child, Id}`.
+    async fn order(&mut self, order: &str, id: &Term) -> Option<Term> {
+        let error = |reason: &'static str| Some(Term::from((Term::atom("error"), Term::atom(reason))));
+        if !matches!(order, "terminate_child" | "restart_child" | "delete_child") {
+            return None;
+        }
+        let Some(index) = self.children.iter().position(|running| running.child.id == *id) else {
+            return error("not_found");
+        };
+        let runs = self.children[index].pid.clone();
+        match (order, runs) {
+            ("terminate_child", runs) => {
+                if let Some(pid) = runs {
+                    self.children[index].pid = None;
+                    self.end(index, &pid).await;
+                }
+                if self.children[index].child.restart == Restart::Temporary {
+                    self.children.remove(index);
+                }
+                Some(Term::atom("ok"))
+            }
+            (_, Some(_)) => error("running"),
+            ("restart_child", None) => {
+                self.start(index);
+                let pid = self.children[index].pid.clone()?;
+                Some(Term::from((Term::atom("ok"), pid)))
+            }
+            _ => {
+                self.children.remove(index);
+                Some(Term::atom("ok"))
+            }
+        }
     }
 }
 
