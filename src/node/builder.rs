@@ -56,6 +56,7 @@ pub struct Builder {
     epmd_program: Option<PathBuf>,
     may_halt: bool,
     output: otp::io::Output,
+    input: otp::io::Input,
 }
 
 /// Who a node is.
@@ -103,6 +104,7 @@ impl Builder {
             epmd_program: None,
             may_halt: false,
             output: otp::io::Output::default(),
+            input: otp::io::Input::default(),
         }
     }
 
@@ -119,6 +121,14 @@ impl Builder {
     #[must_use]
     pub fn output(mut self, output: otp::io::Output) -> Self {
         self.output = output;
+        self
+    }
+
+    /// Where the node's processes read, and those of others whose group leader is here. The standard input unless said
+    /// otherwise, of which nothing is read until one of them asks.
+    #[must_use]
+    pub fn input(mut self, input: otp::io::Input) -> Self {
+        self.input = input;
         self
     }
 
@@ -330,7 +340,7 @@ impl Builder {
             stopping: watch::Sender::new(false),
             resolver: self.resolver,
         }));
-        otp::start(&node, &self.output);
+        otp::start(&node, &self.output, &self.input);
         info!(node = %node.name(), port = node.port(), creation = node.creation(), hidden, "started");
         Ok(node)
     }

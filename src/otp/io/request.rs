@@ -64,16 +64,56 @@ pub(super) enum Request {
     SetOptions(Vec<Term>),
     GetOptions,
     /// `{get_geometry, rows}` or `columns`.
-    Geometry,
+    Geometry(Atom),
     /// Several, one after the other.
     Several(Vec<Term>),
-    /// Whatever asks for input.
-    Input,
+    /// `{get_line, Encoding, Prompt}` and its kin, or without the encoding, which then is latin1.
+    Input {
+        encoding: Encoding,
+        prompt: Term,
+        wanted: Wanted,
+    },
+    /// `{get_password, Encoding}`.
+    Password,
     Unknown,
 }
 
+/// How much input is wanted.
+pub(super) enum Wanted {
+    Line,
+    Characters(usize),
+    /// As much as a function says: `{get_until, Encoding, Prompt, Module, Function, Arguments}`.
+    Until {
+        module: Atom,
+        function: Atom,
+        arguments: Vec<Term>,
+    },
+}
+
 impl Request {
-    pub(super) fn read(request: &Term) -> Self {
+    /// A request, and what it holds if it is several, in order. Those after one that is none are left out.
+    pub(super) fn flatten(request: &Term) -> Vec<Self> {
+        let mut open = vec![vec![request.clone()].into_iter()];
+        let mut flat = Vec::new();
+        while let Some(requests) = open.last_mut() {
+            match requests.next().map(|request| Self::read(&request)) {
+                None => drop(open.pop()),
+                Some(Self::Several(more)) => open.push(more.into_iter()),
+                Some(Self::Unknown) => {
+                    flat.push(Self::Unknown);
+                    break;
+                }
+                Some(request) => flat.push(request),
+            }
+        }
+        flat
+    }
+
+    pub(super) const fn is_input(&self) -> bool {
+        matches!(self, Self::Input { .. })
+    }
+
+    fn read(request: &Term) -> Self {
         if request.is_atom("getopts") {
             return Self::GetOptions;
         }
@@ -92,10 +132,32 @@ impl Request {
                 Self::call(Encoding::read(encoding)?, module, function, arguments)
             }
             ("setopts", [options]) => Some(Self::SetOptions(elements(options)?)),
-            ("get_geometry", [_]) => Some(Self::Geometry),
+            ("get_geometry", [Term::Atom(which)]) => Some(Self::Geometry(which.clone())),
             ("requests", [requests]) => Some(Self::Several(elements(requests)?)),
-            ("get_line" | "get_chars" | "get_until" | "get_password", _) => Some(Self::Input),
+            ("get_line", [prompt]) => Some(Self::input(old, prompt, Wanted::Line)),
+            ("get_line", [encoding, prompt]) => {
+                Some(Self::input(Encoding::read(encoding)?, prompt, Wanted::Line))
+            }
+            ("get_chars", [prompt, count]) => Some(Self::input(old, prompt, characters(count)?)),
+            ("get_chars", [encoding, prompt, count]) => {
+                Some(Self::input(Encoding::read(encoding)?, prompt, characters(count)?))
+            }
+            ("get_until", [prompt, function @ ..]) if function.len() == 3 => {
+                Some(Self::input(old, prompt, until(function)?))
+            }
+            ("get_until", [encoding, prompt, function @ ..]) => {
+                Some(Self::input(Encoding::read(encoding)?, prompt, until(function)?))
+            }
+            ("get_password", [_]) => Some(Self::Password),
             _ => None,
+        }
+    }
+
+    fn input(encoding: Encoding, prompt: &Term, wanted: Wanted) -> Self {
+        Self::Input {
+            encoding,
+            prompt: prompt.clone(),
+            wanted,
         }
     }
 
@@ -114,6 +176,22 @@ impl Request {
             arguments: elements(arguments)?,
         })
     }
+}
+
+fn characters(count: &Term) -> Option<Wanted> {
+    let count = usize::try_from(count.as_integer()?).ok()?;
+    Some(Wanted::Characters(count))
+}
+
+fn until(function: &[Term]) -> Option<Wanted> {
+    let [Term::Atom(module), Term::Atom(function), arguments] = function else {
+        return None;
+    };
+    Some(Wanted::Until {
+        module: module.clone(),
+        function: function.clone(),
+        arguments: elements(arguments)?,
+    })
 }
 
 /// The elements of a proper list.
