@@ -1,6 +1,6 @@
 //! The parts of compounds, handed to serde one by one.
 
-use super::de::{Deserializer, Result, Row, byte_value, is_struct_key, text_value};
+use super::de::{Deserializer, Result, Row, byte_value, is_struct_key, tag_value};
 use super::error::SerdeError;
 use super::source::{Part, Source};
 use serde::de::value::CowStrDeserializer;
@@ -8,17 +8,18 @@ use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use std::borrow::Cow;
 
 /// The elements of a list, a tuple or a binary.
-pub(super) struct Elements<'a, 's, 'de, S> {
-    pub(super) inner: &'a mut Deserializer<'s, S>,
+pub(super) struct Elements<'a, 'de, S> {
+    pub(super) inner: &'a mut Deserializer<S>,
     pub(super) row: Row<'de>,
     pub(super) index: usize,
 }
 
-impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Elements<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Elements<'_, 'de, S> {
     type Error = SerdeError;
 
+    #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        if !self.row.more(self.inner.source)? {
+        if !self.row.more(&mut self.inner.source)? {
             return Ok(None);
         }
         let index = self.index;
@@ -37,12 +38,12 @@ impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Elements<'_, '_, 'de, S> {
 }
 
 /// The fields of a record, in order.
-pub(super) struct Names<'a, 's, S> {
-    pub(super) inner: &'a mut Deserializer<'s, S>,
+pub(super) struct Names<'a, S> {
+    pub(super) inner: &'a mut Deserializer<S>,
     pub(super) names: std::slice::Iter<'static, &'static str>,
 }
 
-impl<'de, S: Source<'de>> de::SeqAccess<'de> for Names<'_, '_, S> {
+impl<'de, S: Source<'de>> de::SeqAccess<'de> for Names<'_, S> {
     type Error = SerdeError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
@@ -56,13 +57,13 @@ impl<'de, S: Source<'de>> de::SeqAccess<'de> for Names<'_, '_, S> {
 }
 
 /// The fields of a native record, by name.
-pub(super) struct Fields<'a, 's, 'de, S> {
-    pub(super) inner: &'a mut Deserializer<'s, S>,
+pub(super) struct Fields<'a, 'de, S> {
+    pub(super) inner: &'a mut Deserializer<S>,
     pub(super) names: std::vec::IntoIter<Cow<'de, str>>,
     pub(super) name: Option<Cow<'de, str>>,
 }
 
-impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Fields<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Fields<'_, 'de, S> {
     type Error = SerdeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
@@ -84,7 +85,18 @@ enum Key<'de> {
     Index(usize),
 }
 
-impl Key<'_> {
+impl<'de> Key<'de> {
+    /// What a key is called, which has been read or is to be read.
+    fn of(part: Result<Part<'de>>, index: usize) -> Self {
+        match part {
+            Ok(Part::Atom(text)) => Self::Text(text),
+            Ok(Part::Binary(bytes)) => {
+                std::str::from_utf8(bytes).map_or(Self::Index(index), |text| Self::Text(Cow::Borrowed(text)))
+            }
+            _ => Self::Index(index),
+        }
+    }
+
     fn add(&self, error: SerdeError) -> SerdeError {
         match self {
             Key::Text(text) => error.in_field(text),
@@ -93,38 +105,26 @@ impl Key<'_> {
     }
 }
 
-/// What a key is called, looked at before it is read.
-fn key<'de>(source: &impl Source<'de>, index: usize) -> Key<'de> {
-    match source.peek() {
-        Ok(Part::Atom(text)) => Key::Text(text),
-        Ok(Part::Binary(bytes)) => {
-            std::str::from_utf8(bytes).map_or(Key::Index(index), |text| Key::Text(Cow::Borrowed(text)))
-        }
-        _ => Key::Index(index),
-    }
-}
-
 /// The pairs of a map.
-pub(super) struct Pairs<'a, 's, 'de, S> {
-    inner: &'a mut Deserializer<'s, S>,
+pub(super) struct Pairs<'a, 'de, S: Source<'de>> {
+    inner: &'a mut Deserializer<S>,
     left: usize,
     index: usize,
-    key: Key<'de>,
+    /// Where the key stands.
+    key: S::Mark,
     /// The module of the Elixir struct that it must be, until it is seen.
     module: Option<&'a str>,
 }
 
-impl<'a, 's, 'de, S: Source<'de>> Pairs<'a, 's, 'de, S> {
-    pub(super) const fn new(
-        inner: &'a mut Deserializer<'s, S>,
-        left: usize,
-        module: Option<&'a str>,
-    ) -> Self {
+impl<'a, 'de, S: Source<'de>> Pairs<'a, 'de, S> {
+    #[inline]
+    pub(super) fn new(inner: &'a mut Deserializer<S>, left: usize, module: Option<&'a str>) -> Self {
+        let key = inner.source.mark();
         Self {
             inner,
             left,
             index: 0,
-            key: Key::Index(0),
+            key,
             module,
         }
     }
@@ -145,7 +145,16 @@ impl<'a, 's, 'de, S: Source<'de>> Pairs<'a, 's, 'de, S> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<()> {
+    #[inline]
+    pub(super) fn finish(self) -> Result<()> {
+        if self.module.is_none() && self.left == 0 {
+            return Ok(());
+        }
+        self.rest()
+    }
+
+    /// Steps over what nobody asked for.
+    fn rest(mut self) -> Result<()> {
         self.check_module()?;
         if let Some(module) = self.module {
             return Err(SerdeError::expected(
@@ -157,23 +166,28 @@ impl<'a, 's, 'de, S: Source<'de>> Pairs<'a, 's, 'de, S> {
     }
 }
 
-impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Pairs<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Pairs<'_, 'de, S> {
     type Error = SerdeError;
 
+    #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        self.check_module()?;
+        if self.module.is_some() {
+            self.check_module()?;
+        }
         if self.left == 0 {
             return Ok(None);
         }
         self.left -= 1;
-        self.key = key(self.inner.source, self.index);
+        self.key = self.inner.source.mark();
         self.index += 1;
         seed.deserialize(&mut *self.inner).map(Some)
     }
 
+    #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        seed.deserialize(&mut *self.inner)
-            .map_err(|error| self.key.add(error))
+        seed.deserialize(&mut *self.inner).map_err(|error| {
+            Key::of(self.inner.source.part_at(&self.key), self.index.saturating_sub(1)).add(error)
+        })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -182,8 +196,8 @@ impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Pairs<'_, '_, 'de, S> {
 }
 
 /// The pairs of a keyword list or proplist: tuples of two, and atoms alone, which are true.
-pub(super) struct Properties<'a, 's, 'de, S> {
-    inner: &'a mut Deserializer<'s, S>,
+pub(super) struct Properties<'a, 'de, S> {
+    inner: &'a mut Deserializer<S>,
     row: Row<'de>,
     index: usize,
     key: Key<'de>,
@@ -191,8 +205,8 @@ pub(super) struct Properties<'a, 's, 'de, S> {
     alone: bool,
 }
 
-impl<'a, 's, 'de, S: Source<'de>> Properties<'a, 's, 'de, S> {
-    pub(super) const fn new(inner: &'a mut Deserializer<'s, S>, row: Row<'de>) -> Self {
+impl<'a, 'de, S: Source<'de>> Properties<'a, 'de, S> {
+    pub(super) const fn new(inner: &'a mut Deserializer<S>, row: Row<'de>) -> Self {
         Self {
             inner,
             row,
@@ -203,7 +217,7 @@ impl<'a, 's, 'de, S: Source<'de>> Properties<'a, 's, 'de, S> {
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
-        while self.row.more(self.inner.source)? {
+        while self.row.more(&mut self.inner.source)? {
             if self.row.take().is_none() {
                 self.inner.source.skip()?;
             }
@@ -212,18 +226,18 @@ impl<'a, 's, 'de, S: Source<'de>> Properties<'a, 's, 'de, S> {
     }
 }
 
-impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Properties<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Properties<'_, 'de, S> {
     type Error = SerdeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        if !self.row.more(self.inner.source)? {
+        if !self.row.more(&mut self.inner.source)? {
             return Ok(None);
         }
         let index = self.index;
         self.index += 1;
         match self
             .row
-            .next(self.inner.source)
+            .next(&mut self.inner.source)
             .map_err(|error| error.at_index(index))?
         {
             Part::Atom(text) => {
@@ -233,7 +247,7 @@ impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Properties<'_, '_, 'de, S>
             }
             Part::Tuple(2) => {
                 self.alone = false;
-                self.key = key(self.inner.source, index);
+                self.key = Key::of(self.inner.source.peek(), index);
                 seed.deserialize(&mut *self.inner).map(Some)
             }
             other => Err(SerdeError::expected("a pair", other).at_index(index)),
@@ -250,36 +264,38 @@ impl<'de, S: Source<'de>> de::MapAccess<'de> for &mut Properties<'_, '_, 'de, S>
 }
 
 /// A variant of an enum: its tag, and how many elements of its tuple follow.
-pub(super) struct Variant<'a, 's, 'de, S> {
-    pub(super) inner: &'a mut Deserializer<'s, S>,
-    pub(super) tag: Cow<'de, str>,
+pub(super) struct Variant<'a, S> {
+    pub(super) inner: &'a mut Deserializer<S>,
+    /// Its text.
+    pub(super) tag: &'a [u8],
     pub(super) left: usize,
 }
 
-impl<'de, S: Source<'de>> de::EnumAccess<'de> for Variant<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::EnumAccess<'de> for Variant<'_, S> {
     type Error = SerdeError;
     type Variant = Self;
 
+    #[inline]
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
-        let value = seed.deserialize(text_value(&self.tag))?;
+        let value = seed.deserialize(tag_value(self.tag))?;
         Ok((value, self))
     }
 }
 
-impl<'de, S: Source<'de>> Variant<'_, '_, 'de, S> {
+impl<S> Variant<'_, S> {
     fn arity(&self, expected: usize) -> Result<()> {
         if self.left == expected {
             return Ok(());
         }
         let what = |count: usize| match count {
-            0 => format!("atom {}", self.tag),
+            0 => format!("atom {}", String::from_utf8_lossy(self.tag)),
             count => format!("a tuple of {}", count + 1),
         };
         Err(SerdeError::expected(&what(expected), what(self.left)))
     }
 }
 
-impl<'de, S: Source<'de>> de::VariantAccess<'de> for Variant<'_, '_, 'de, S> {
+impl<'de, S: Source<'de>> de::VariantAccess<'de> for Variant<'_, S> {
     type Error = SerdeError;
 
     fn unit_variant(self) -> Result<()> {

@@ -5,32 +5,38 @@ use super::error::{SerdeError, SerdeErrorKind};
 use super::source::{Part, Source};
 use super::{ATOM, Form, MAX_DEPTH, STRUCT, TERM};
 use crate::term::number::medium;
-use serde::de::value::{CowStrDeserializer, StrDeserializer, U8Deserializer};
+use serde::de::value::{BorrowedBytesDeserializer, BytesDeserializer, CowStrDeserializer, U8Deserializer};
 use serde::de::{self, IntoDeserializer, Visitor};
 use std::borrow::Cow;
 
 pub(super) type Result<T> = std::result::Result<T, SerdeError>;
 
 /// Reads a value from a source.
-pub(super) struct Deserializer<'s, S> {
-    pub(super) source: &'s mut S,
+pub(super) struct Deserializer<S> {
+    pub(super) source: S,
+    /// How many compounds are open.
     depth: u32,
 }
 
-impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
-    pub(super) const fn new(source: &'s mut S) -> Self {
+impl<'de, S: Source<'de>> Deserializer<S> {
+    pub(super) const fn new(source: S) -> Self {
         Self { source, depth: 0 }
     }
 
-    /// For what stands within the value being read.
-    pub(super) fn inner(&mut self) -> Result<Deserializer<'_, S>> {
+    /// Opens a compound. After an error nothing more is read, so there is no need to close it then.
+    #[inline]
+    pub(super) fn enter(&mut self) -> Result<()> {
         if self.depth >= MAX_DEPTH {
             return Err(SerdeErrorKind::TooDeep.into());
         }
-        Ok(Deserializer {
-            source: self.source,
-            depth: self.depth + 1,
-        })
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Closes a compound.
+    #[inline]
+    pub(super) const fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     fn next(&mut self) -> Result<Part<'de>> {
@@ -38,25 +44,58 @@ impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
     }
 
     /// Whether the next term is an atom that stands for nothing.
+    #[inline]
     fn is_absent(&self) -> Result<bool> {
+        if self.source.is_no_atom() {
+            return Ok(false);
+        }
         Ok(matches!(self.source.peek()?, Part::Atom(text) if is_absent(&text)))
     }
 
+    #[inline]
     fn integer<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        if let Some(value) = self.source.take_integer() {
+            return visitor.visit_i64(value);
+        }
+        self.any_integer(visitor)
+    }
+
+    #[inline(never)]
+    fn any_integer<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.next()? {
             Part::Integer(value) => visitor.visit_i64(value),
-            Part::BigInteger { negative, magnitude } => big(negative, &magnitude, visitor),
+            Part::BigInteger { negative, magnitude } => big(negative, magnitude, visitor),
             other => Err(SerdeError::expected("integer", other)),
         }
     }
 
+    #[inline]
     fn float<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        if let Some(value) = self.source.take_float() {
+            return visitor.visit_f64(value);
+        }
+        self.any_float(visitor)
+    }
+
+    #[inline(never)]
+    fn any_float<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.next()? {
             Part::Float(value) => visitor.visit_f64(value),
             Part::Integer(value) => visitor.visit_i64(value),
-            Part::BigInteger { negative, magnitude } => big(negative, &magnitude, visitor),
+            Part::BigInteger { negative, magnitude } => big(negative, magnitude, visitor),
             other => Err(SerdeError::expected("float", other)),
         }
+    }
+
+    #[inline]
+    fn str<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        if let Some(bytes) = self.source.take_binary() {
+            return match std::str::from_utf8(bytes) {
+                Ok(text) => visitor.visit_borrowed_str(text),
+                Err(_) => Err(SerdeError::expected("text", "a binary that is not UTF-8")),
+            };
+        }
+        text_to(self.text("text")?, visitor)
     }
 
     /// The text of the next term, whatever form it has.
@@ -72,8 +111,8 @@ impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
             Part::List(len) => {
                 let mut text = String::new();
                 let mut row = Row::new(len);
-                while row.more(self.source)? {
-                    let found = match row.next(self.source)? {
+                while row.more(&mut self.source)? {
+                    let found = match row.next(&mut self.source)? {
                         Part::Integer(value) => value,
                         other => return Err(SerdeError::expected("a character", other)),
                     };
@@ -87,6 +126,7 @@ impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
     }
 
     /// A row of elements in a list, a tuple or a binary.
+    #[inline(never)]
     fn row<V: Visitor<'de>>(&mut self, part: Part<'de>, visitor: V) -> Result<V::Value> {
         match part {
             Part::List(len) => self.elements(Row::new(len), visitor),
@@ -98,25 +138,32 @@ impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
         }
     }
 
+    #[inline]
     fn elements<V: Visitor<'de>>(&mut self, row: Row<'de>, visitor: V) -> Result<V::Value> {
-        let mut inner = self.inner()?;
+        self.enter()?;
         let mut elements = Elements {
-            inner: &mut inner,
+            inner: self,
             row,
             index: 0,
         };
         let value = visitor.visit_seq(&mut elements)?;
         let index = elements.index;
-        if elements.row.more(elements.inner.source)? {
+        if elements.row.more(&mut elements.inner.source)? {
             return Err(SerdeError::expected(&format!("{index} elements"), "more"));
         }
+        self.leave();
         Ok(value)
     }
 
     /// A tuple of exactly so many elements, or with a tag before them.
+    #[inline]
     fn tuple<V: Visitor<'de>>(&mut self, tag: Option<&str>, len: usize, visitor: V) -> Result<V::Value> {
         let all = len + usize::from(tag.is_some());
-        match self.next()? {
+        let part = match self.source.take_tuple() {
+            Some(arity) => Part::Tuple(arity),
+            None => self.next()?,
+        };
+        match part {
             Part::Tuple(arity) if arity == all => {
                 if let Some(tag) = tag {
                     self.tag(tag)?;
@@ -140,31 +187,47 @@ impl<'s, 'de, S: Source<'de>> Deserializer<'s, S> {
     }
 
     /// Key and value pairs, in a map, a keyword list or a proplist.
-    fn pairs<V: Visitor<'de>>(&mut self, part: Part<'de>, form: Form<'_>, visitor: V) -> Result<V::Value> {
-        let mut inner = self.inner()?;
-        match part {
-            Part::Map(left) => {
-                let module = if let Form::Elixir(module) = form {
-                    Some(module)
-                } else {
-                    None
-                };
-                let mut pairs = Pairs::new(&mut inner, left, module);
-                let value = visitor.visit_map(&mut pairs)?;
-                pairs.finish()?;
-                Ok(value)
+    #[inline]
+    fn pairs<V: Visitor<'de>>(&mut self, form: Form<'_>, visitor: V) -> Result<V::Value> {
+        match self.source.take_map() {
+            Some(len) => self.map(len, form, visitor),
+            None => {
+                let part = self.next()?;
+                self.pairs_of(part, form, visitor)
             }
-            Part::List(len) if !matches!(form, Form::Elixir(_)) => {
-                let mut properties = Properties::new(&mut inner, Row::new(len));
-                let value = visitor.visit_map(&mut properties)?;
-                properties.finish()?;
-                Ok(value)
-            }
-            Part::Nil if !matches!(form, Form::Elixir(_)) => {
-                visitor.visit_map(&mut Properties::new(&mut inner, Row::bytes(&[])))
-            }
-            other => Err(SerdeError::expected("map", other)),
         }
+    }
+
+    #[inline]
+    fn map<V: Visitor<'de>>(&mut self, len: usize, form: Form<'_>, visitor: V) -> Result<V::Value> {
+        self.enter()?;
+        let module = if let Form::Elixir(module) = form {
+            Some(module)
+        } else {
+            None
+        };
+        let mut pairs = Pairs::new(self, len, module);
+        let value = visitor.visit_map(&mut pairs)?;
+        pairs.finish()?;
+        self.leave();
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn pairs_of<V: Visitor<'de>>(&mut self, part: Part<'de>, form: Form<'_>, visitor: V) -> Result<V::Value> {
+        let row = match part {
+            Part::Map(len) => return self.map(len, form, visitor),
+            Part::Record { names, .. } => return self.record(names, visitor),
+            Part::List(len) if !matches!(form, Form::Elixir(_)) => Row::new(len),
+            Part::Nil if !matches!(form, Form::Elixir(_)) => Row::bytes(&[]),
+            other => return Err(SerdeError::expected("map", other)),
+        };
+        self.enter()?;
+        let mut properties = Properties::new(self, row);
+        let value = visitor.visit_map(&mut properties)?;
+        properties.finish()?;
+        self.leave();
+        Ok(value)
     }
 }
 
@@ -236,7 +299,23 @@ impl<'de> Row<'de> {
     }
 
     /// Whether there is another element. Reads the tail of a list once its elements are used up.
+    #[inline]
     pub(super) fn more(&mut self, source: &mut impl Source<'de>) -> Result<bool> {
+        if self.left > 0 {
+            return Ok(true);
+        }
+        if self.kind != RowKind::List {
+            return Ok(false);
+        }
+        if source.take_nil() {
+            *self = Self::tuple(0);
+            return Ok(false);
+        }
+        self.tail(source)
+    }
+
+    #[inline(never)]
+    fn tail(&mut self, source: &mut impl Source<'de>) -> Result<bool> {
         while self.left == 0 && self.kind == RowKind::List {
             match source.next()? {
                 Part::Nil => *self = Self::tuple(0),
@@ -263,6 +342,7 @@ impl<'de> Row<'de> {
     }
 
     /// Counts an element, and gives it if it is a byte.
+    #[inline]
     pub(super) fn take(&mut self) -> Option<u8> {
         self.left = self.left.saturating_sub(1);
         if self.kind == RowKind::Bytes {
@@ -279,13 +359,14 @@ impl<'de> Row<'de> {
 
 macro_rules! integers {
     ($($method:ident)*) => {$(
+        #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
             self.integer(visitor)
         }
     )*};
 }
 
-impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
+impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<S> {
     type Error = SerdeError;
 
     fn is_human_readable(&self) -> bool {
@@ -295,7 +376,7 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.next()? {
             Part::Integer(value) => visitor.visit_i64(value),
-            Part::BigInteger { negative, magnitude } => big(negative, &magnitude, visitor),
+            Part::BigInteger { negative, magnitude } => big(negative, magnitude, visitor),
             Part::Float(value) => visitor.visit_f64(value),
             Part::Atom(text) => match &*text {
                 "true" => visitor.visit_bool(true),
@@ -307,14 +388,22 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
                 Ok(text) => visitor.visit_borrowed_str(text),
                 Err(_) => visitor.visit_borrowed_bytes(bytes),
             },
-            part @ Part::Map(_) => self.pairs(part, Form::Map, visitor),
-            Part::Record { names, .. } => self.record(names, visitor),
+            part @ (Part::Map(_) | Part::Record { .. }) => self.pairs_of(part, Form::Map, visitor),
             other @ Part::Other(_) => Err(SerdeError::expected("a value", other)),
             part => self.row(part, visitor),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.source.take_ascii() {
+            Some(b"true") => return visitor.visit_bool(true),
+            Some(b"false") => return visitor.visit_bool(false),
+            Some(other) => {
+                let text = Cow::Borrowed(std::str::from_utf8(other).unwrap_or(""));
+                return Err(SerdeError::expected("true or false", Part::Atom(text)));
+            }
+            None => {}
+        }
         match self.next()? {
             Part::Atom(text) if text == "true" => visitor.visit_bool(true),
             Part::Atom(text) if text == "false" => visitor.visit_bool(false),
@@ -327,10 +416,12 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
+    #[inline]
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         self.float(visitor)
     }
 
+    #[inline]
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         self.float(visitor)
     }
@@ -339,15 +430,21 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         text_to(self.text("a character")?, visitor)
     }
 
+    #[inline]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        text_to(self.text("text")?, visitor)
+        self.str(visitor)
     }
 
+    #[inline]
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.deserialize_str(visitor)
+        self.str(visitor)
     }
 
+    #[inline]
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if let Some(bytes) = self.source.take_binary() {
+            return visitor.visit_borrowed_bytes(bytes);
+        }
         match self.next()? {
             Part::Binary(bytes) | Part::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Part::Nil => visitor.visit_borrowed_bytes(&[]),
@@ -355,10 +452,12 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         }
     }
 
+    #[inline]
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         self.deserialize_bytes(visitor)
     }
 
+    #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         if self.is_absent()? {
             self.next()?;
@@ -384,42 +483,50 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
                 other => return Err(SerdeError::expected("a tuple of 1", other)),
             },
             form => {
-                let part = self.next()?;
-                self.pairs(part, form, de::IgnoredAny)?;
+                self.pairs(form, de::IgnoredAny)?;
             }
         }
         visitor.visit_unit()
     }
 
+    #[inline]
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
         match (name, Form::of(name)) {
             (ATOM, _) => match self.next()? {
                 Part::Atom(text) => visitor.visit_newtype_struct(CowStrDeserializer::new(text)),
                 other => Err(SerdeError::expected("atom", other)),
             },
-            (TERM, _) => {
-                let term = self.source.term()?;
-                let bytes = crate::etf::encode(&term);
-                visitor.visit_newtype_struct(de::value::BytesDeserializer::new(&bytes))
-            }
+            (TERM, _) => match self.source.encoded()? {
+                Cow::Borrowed(bytes) => visitor.visit_newtype_struct(BorrowedBytesDeserializer::new(bytes)),
+                Cow::Owned(bytes) => visitor.visit_newtype_struct(BytesDeserializer::new(&bytes)),
+            },
             (_, Form::Record(tag)) => {
                 self.next_tuple(2)?;
                 self.tag(tag)?;
-                visitor.visit_newtype_struct(&mut self.inner()?)
+                self.enter()?;
+                let value = visitor.visit_newtype_struct(&mut *self)?;
+                self.leave();
+                Ok(value)
             }
             _ => visitor.visit_newtype_struct(self),
         }
     }
 
+    #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if let Some(len) = self.source.take_list() {
+            return self.elements(Row::new(len), visitor);
+        }
         let part = self.next()?;
         self.row(part, visitor)
     }
 
+    #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
         self.tuple(None, len, visitor)
     }
 
+    #[inline]
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -432,13 +539,12 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         }
     }
 
+    #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.next()? {
-            Part::Record { names, .. } => self.record(names, visitor),
-            part => self.pairs(part, Form::Map, visitor),
-        }
+        self.pairs(Form::Map, visitor)
     }
 
+    #[inline]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -446,6 +552,11 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         visitor: V,
     ) -> Result<V::Value> {
         let form = Form::of(name);
+        if let Form::Map | Form::Elixir(_) = form
+            && let Some(len) = self.source.take_map()
+        {
+            return self.map(len, form, visitor);
+        }
         match self.next()? {
             Part::Record { names, .. } => self.record(names, visitor),
             // A record, by its name if that does not ask for another form.
@@ -453,27 +564,60 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
                 if arity == fields.len() + 1 && matches!(form, Form::Record(_) | Form::Map) =>
             {
                 self.tag(if let Form::Record(tag) = form { tag } else { name })?;
-                let mut inner = self.inner()?;
-                visitor.visit_seq(Names {
-                    inner: &mut inner,
+                self.enter()?;
+                let value = visitor.visit_seq(Names {
+                    inner: self,
                     names: fields.iter(),
-                })
+                })?;
+                self.leave();
+                Ok(value)
             }
             other if matches!(form, Form::Record(_)) => Err(SerdeError::expected(
                 &format!("a tuple of {}", fields.len() + 1),
                 other,
             )),
-            part => self.pairs(part, form, visitor),
+            part => self.pairs_of(part, form, visitor),
         }
     }
 
+    #[inline]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        let (tag, rest) = match self.next()? {
+        if let Some(text) = self.source.take_ascii() {
+            return self.variant(name, variants, text, 0, visitor);
+        }
+        self.any_enum(name, variants, visitor)
+    }
+
+    #[inline]
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if let Some(bytes) = self.source.take_ascii()
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return visitor.visit_borrowed_str(text);
+        }
+        self.any_identifier(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.source.skip()?;
+        visitor.visit_unit()
+    }
+}
+
+impl<'de, S: Source<'de>> Deserializer<S> {
+    #[inline(never)]
+    fn any_enum<V: Visitor<'de>>(
+        &mut self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let (tag, left) = match self.next()? {
             Part::Atom(text) => (text, 0),
             // Text for an atom, as in what other formats wrote.
             Part::Binary(bytes) => match std::str::from_utf8(bytes) {
@@ -486,23 +630,39 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
             },
             other => return Err(SerdeError::expected("an atom or a tagged tuple", other)),
         };
-        let tag = match (name, &*tag) {
-            ("Result", "ok") if variants.contains(&"Ok") => Cow::Borrowed("Ok"),
-            ("Result", "error") if variants.contains(&"Err") => Cow::Borrowed("Err"),
-            _ => tag,
-        };
-        let segment = tag.clone();
-        let mut inner = self.inner()?;
-        visitor
-            .visit_enum(Variant {
-                inner: &mut inner,
-                tag,
-                left: rest,
-            })
-            .map_err(|error| if rest > 0 { error.in_field(&segment) } else { error })
+        self.variant(name, variants, tag.as_bytes(), left, visitor)
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+    /// The variant of an enum that a tag names, in an atom or a tuple of so many elements more.
+    #[inline]
+    fn variant<V: Visitor<'de>>(
+        &mut self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        tag: &[u8],
+        left: usize,
+        visitor: V,
+    ) -> Result<V::Value> {
+        let tag: &[u8] = match (name, tag) {
+            ("Result", b"ok") if variants.contains(&"Ok") => b"Ok",
+            ("Result", b"error") if variants.contains(&"Err") => b"Err",
+            _ => tag,
+        };
+        self.enter()?;
+        let inner = &mut *self;
+        let value = visitor.visit_enum(Variant { inner, tag, left });
+        self.leave();
+        value.map_err(|error| {
+            if left > 0 {
+                error.in_field(&String::from_utf8_lossy(tag))
+            } else {
+                error
+            }
+        })
+    }
+
+    #[inline(never)]
+    fn any_identifier<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         match self.next()? {
             Part::Integer(value) => visitor.visit_i64(value),
             Part::Atom(text) => text_to(text, visitor),
@@ -519,13 +679,6 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<'_, S> {
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.source.skip()?;
-        visitor.visit_unit()
-    }
-}
-
-impl<'de, S: Source<'de>> Deserializer<'_, S> {
     fn next_tuple(&mut self, arity: usize) -> Result<()> {
         match self.next()? {
             Part::Tuple(found) if found == arity => Ok(()),
@@ -535,9 +688,9 @@ impl<'de, S: Source<'de>> Deserializer<'_, S> {
 
     /// The fields of a native record.
     fn record<V: Visitor<'de>>(&mut self, names: Vec<Cow<'de, str>>, visitor: V) -> Result<V::Value> {
-        let mut inner = self.inner()?;
+        self.enter()?;
         let mut fields = Fields {
-            inner: &mut inner,
+            inner: self,
             names: names.into_iter(),
             name: None,
         };
@@ -545,6 +698,7 @@ impl<'de, S: Source<'de>> Deserializer<'_, S> {
         for _ in fields.names {
             fields.inner.source.skip()?;
         }
+        self.leave();
         Ok(value)
     }
 
@@ -578,7 +732,7 @@ pub(super) fn byte_value(byte: u8) -> U8Deserializer<SerdeError> {
     byte.into_deserializer()
 }
 
-/// Text as a value.
-pub(super) fn text_value(text: &str) -> StrDeserializer<'_, SerdeError> {
-    text.into_deserializer()
+/// The tag of a variant as a value.
+pub(super) fn tag_value(tag: &[u8]) -> BytesDeserializer<'_, SerdeError> {
+    BytesDeserializer::new(tag)
 }

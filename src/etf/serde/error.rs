@@ -7,8 +7,12 @@ use std::fmt;
 ///
 /// Prints as `args[2].timeout: expected integer, found atom infinity`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SerdeError {
-    kind: Box<SerdeErrorKind>,
+pub struct SerdeError(Box<Details>);
+
+/// Kept apart, so that what can go wrong costs what goes well no more than a pointer.
+#[derive(Clone, Debug, PartialEq)]
+struct Details {
+    kind: SerdeErrorKind,
     /// From the inside out.
     path: Vec<Segment>,
 }
@@ -66,14 +70,14 @@ impl SerdeError {
     /// What is wrong.
     #[must_use]
     pub fn kind(&self) -> &SerdeErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// Where, as in `args[2].timeout`; empty for the value itself.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
-        for segment in self.path.iter().rev() {
+        for segment in self.0.path.iter().rev() {
             match segment {
                 Segment::Field(name) if path.is_empty() => path.push_str(name),
                 Segment::Field(name) => {
@@ -88,6 +92,8 @@ impl SerdeError {
         path
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn expected(expected: &str, found: impl fmt::Display) -> Self {
         SerdeErrorKind::Expected {
             expected: expected.to_owned(),
@@ -97,30 +103,39 @@ impl SerdeError {
     }
 
     /// The same error, one step further out.
+    #[cold]
     pub(super) fn within(mut self, segment: impl FnOnce() -> Segment) -> Self {
-        self.path.push(segment());
+        self.0.path.push(segment());
         self
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn in_field(self, name: &str) -> Self {
         self.within(|| Segment::Field(name.to_owned()))
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn at_index(self, index: usize) -> Self {
         self.within(|| Segment::Index(index))
     }
 }
 
 impl From<SerdeErrorKind> for SerdeError {
+    #[cold]
+    #[inline(never)]
     fn from(kind: SerdeErrorKind) -> Self {
-        Self {
-            kind: Box::new(kind),
+        Self(Box::new(Details {
+            kind,
             path: Vec::new(),
-        }
+        }))
     }
 }
 
 impl From<DecodeError> for SerdeError {
+    #[cold]
+    #[inline(never)]
     fn from(error: DecodeError) -> Self {
         SerdeErrorKind::Decode(error).into()
     }
@@ -128,10 +143,10 @@ impl From<DecodeError> for SerdeError {
 
 impl fmt::Display for SerdeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
+        if !self.0.path.is_empty() {
             write!(f, "{}: ", self.path())?;
         }
-        fmt::Display::fmt(&self.kind, f)
+        fmt::Display::fmt(&self.0.kind, f)
     }
 }
 

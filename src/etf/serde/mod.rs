@@ -196,10 +196,11 @@ pub fn from_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Serde
         [] => return Err(DecodeErrorKind::Truncated.at(0).into()),
         _ => return Err(DecodeErrorKind::NoVersion.at(0).into()),
     }
-    let mut source = BytesSource::new(bytes, 1, &[]);
-    let value = T::deserialize(&mut Deserializer::new(&mut source))?;
-    if source.position() < bytes.len() {
-        return Err(DecodeErrorKind::TrailingBytes.at(source.position()).into());
+    let mut deserializer = Deserializer::new(BytesSource::new(bytes, 1, &[]));
+    let value = T::deserialize(&mut deserializer)?;
+    let end = deserializer.source.position();
+    if end < bytes.len() {
+        return Err(DecodeErrorKind::TrailingBytes.at(end).into());
     }
     Ok(value)
 }
@@ -232,7 +233,7 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<Term, SerdeError> {
 /// # Ok::<(), etf::SerdeError>(())
 /// ```
 pub fn from_term<'de, T: Deserialize<'de>>(term: &'de Term) -> Result<T, SerdeError> {
-    T::deserialize(&mut Deserializer::new(&mut TermSource::new(term)))
+    T::deserialize(&mut Deserializer::new(TermSource::new(term)))
 }
 
 impl RawTerm {
@@ -251,8 +252,8 @@ impl RawTerm {
     /// # Ok::<(), beamnode::etf::SerdeError>(())
     /// ```
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, SerdeError> {
-        let mut source = BytesSource::new(self.bytes(), 0, self.atoms());
-        T::deserialize(&mut Deserializer::new(&mut source))
+        let source = BytesSource::new(self.bytes(), 0, self.atoms());
+        T::deserialize(&mut Deserializer::new(source))
     }
 
     /// Encodes a value.
