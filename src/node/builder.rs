@@ -332,6 +332,7 @@ impl Builder {
             connections: Connections::default(),
             references: AtomicU64::new(rand::random()),
             integers: AtomicU64::new(1),
+            services: otp::Services::default(),
             started: Instant::now(),
             leader: OnceLock::new(),
             asked: Mutex::new(Duration::ZERO),

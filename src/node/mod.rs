@@ -122,6 +122,8 @@ struct Inner {
     connections: Connections,
     references: AtomicU64,
     integers: AtomicU64,
+    /// What the services know.
+    services: otp::Services,
     /// The process `user`.
     leader: OnceLock<Pid>,
     started: Instant,
@@ -216,6 +218,11 @@ impl Node {
     /// Makes `user` the group leader of processes that inherit none.
     pub(crate) fn set_leader(&self, user: Pid) {
         let _ = self.0.leader.set(user);
+    }
+
+    /// What the services of this node know.
+    pub(crate) fn services(&self) -> &otp::Services {
+        &self.0.services
     }
 
     /// Starts a service: a process under a registered name that runs until the node stops.
@@ -548,6 +555,18 @@ impl Node {
     /// The connection to `node`, made if need be; `None` for this node.
     async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
         self.route(node, self.0.flags).await
+    }
+
+    /// The connection to `node` if it is up, `None` for this node; nothing when there is none.
+    #[expect(
+        clippy::option_option,
+        reason = "the route to this node is one without a connection"
+    )]
+    fn route_now(&self, node: &Atom) -> Option<Option<Arc<Connection>>> {
+        if *node == self.0.atom {
+            return Some(None);
+        }
+        self.0.connections.up(node).map(Some)
     }
 
     /// As [`route_to`](Self::route_to), with these flags for a connection that is made.

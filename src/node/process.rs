@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cell::{Cell, Telling};
+use super::connections::Connection;
 use super::error::ConnectError;
 use super::message::Item;
 use super::signal::Outbox;
@@ -378,17 +379,37 @@ impl Process {
     }
 
     async fn monitor_as(&self, reference: Reference, item: Item, telling: Telling) -> Reference {
+        let route = self.node.route_to(item.node()).await.ok();
+        self.monitor_over(route, reference, item, telling)
+    }
+
+    /// Monitors a process of this node, or of one that is connected: without a connection it fires at once.
+    pub(crate) fn monitor_now(&self, item: impl Into<Item>) -> Reference {
+        let item = item.into();
+        let route = self.node.route_now(item.node());
+        self.monitor_over(route, self.node.make_ref(), item, Telling::default())
+    }
+
+    /// Monitors over the route to the item's node, if there is one.
+    #[expect(clippy::option_option, reason = "the route to this node is one without a connection")]
+    fn monitor_over(
+        &self,
+        route: Option<Option<Arc<Connection>>>,
+        reference: Reference,
+        item: Item,
+        telling: Telling,
+    ) -> Reference {
         let mut out = Outbox::default();
         let (cell, noted) = (&self.cell, reference.clone());
-        match self.node.route_to(item.node()).await {
-            Ok(Some(via)) => cell.monitor_far(&via, noted, item, telling, &mut out),
-            Ok(None) => match self.node.cell_of(&item) {
+        match route {
+            Some(Some(via)) => cell.monitor_far(&via, noted, item, telling, &mut out),
+            Some(None) => match self.node.cell_of(&item) {
                 // Nobody sees their own end.
                 Some(other) if other.pid() == self.pid() => {}
                 Some(other) => cell.monitor_near(&other, noted, item, telling, &mut out),
                 None => cell.monitor_none(noted, item, "noproc", telling, &mut out),
             },
-            Err(_) => cell.monitor_none(noted, item, "noconnection", telling, &mut out),
+            None => cell.monitor_none(noted, item, "noconnection", telling, &mut out),
         }
         self.node.deliver(out);
         reference

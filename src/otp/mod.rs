@@ -12,6 +12,7 @@ pub mod io;
 mod library;
 mod net_kernel;
 mod node_events;
+mod pg;
 mod rex;
 mod rpc;
 mod supervisor;
@@ -21,6 +22,7 @@ mod tests;
 pub use call::{CallError, Caller, Request};
 pub use gen_server::{Context, GenServer, run_server};
 pub(crate) use net_kernel::ping;
+pub use pg::{ChangeKind, GroupChange, JoinError, LeaveError, Pg, Pids};
 pub use rpc::{Rpc, RpcError};
 pub use supervisor::{
     Child, Event as SupervisorEvent, Report as SupervisorReport, Restart, Shutdown, Strategy, Supervisor,
@@ -34,6 +36,12 @@ const MAILBOX: MailboxLimits = MailboxLimits {
     messages: usize::MAX,
 };
 
+/// What the services of one node know, and share with those who ask from Rust.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    pg: pg::Scopes,
+}
+
 /// Starts the services of `node`.
 pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input) {
     io::start(node, output, input);
@@ -42,6 +50,7 @@ pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input) {
     erlang::start(node);
     library::start(node);
     node_events::start(node);
+    pg::start(node);
     rex::start(node);
     global::start(node);
 }

@@ -2,7 +2,7 @@
 
 use super::erlang::badarg;
 use crate::node::{InfoForm, Node, NodeMonitor, NodeType, Outcome, Process};
-use crate::term::{List, Map, Term};
+use crate::term::{Atom, List, Map, Term};
 
 pub(super) fn start(node: &Node) {
     let net_kernel = node.module("net_kernel");
@@ -75,7 +75,7 @@ fn from_map(map: &Map) -> Result<NodeMonitor, Term> {
     };
     let mut unknown = Vec::new();
     for (key, value) in map.iter() {
-        let known = match key.as_str() {
+        let known = match key.as_atom().map(Atom::as_str) {
             Some("nodedown_reason") => value.as_bool().map(|flag| wanted.nodedown_reason = flag),
             Some("connection_id") => value.as_bool().map(|flag| wanted.connection_id = flag),
             Some("node_type") => node_type(&value).map(|node_type| wanted.node_type = Some(node_type)),
@@ -103,7 +103,7 @@ fn node_type_option(option: &Term) -> Option<Term> {
 }
 
 fn node_type(value: &Term) -> Option<NodeType> {
-    match value.as_str()? {
+    match value.as_atom()?.as_str() {
         "visible" => Some(NodeType::Visible),
         "hidden" => Some(NodeType::Hidden),
         "all" => Some(NodeType::All),
