@@ -391,7 +391,10 @@ impl Process {
     }
 
     /// Monitors over the route to the item's node, if there is one.
-    #[expect(clippy::option_option, reason = "the route to this node is one without a connection")]
+    #[expect(
+        clippy::option_option,
+        reason = "the route to this node is one without a connection"
+    )]
     fn monitor_over(
         &self,
         route: Option<Option<Arc<Connection>>>,

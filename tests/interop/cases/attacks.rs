@@ -225,7 +225,8 @@ fn send_name(name: &str) -> Vec<u8> {
     packet
 }
 
-fn seed() -> u64 {
+/// `BED_SEED`, or another each time.
+pub(super) fn seed() -> u64 {
     let given = std::env::var("BED_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -12,6 +12,7 @@ mod down;
 mod echo;
 mod epmd;
 mod figures;
+mod pg;
 mod ping;
 mod processes;
 mod services;
@@ -28,6 +29,8 @@ pub(crate) struct Case {
     /// Runs while no other case does: it measures time.
     pub(crate) alone: bool,
     pub(crate) subjects: Subjects,
+    /// The one release that it is run with, if it would be the same with all.
+    pub(crate) only_with: Option<u32>,
 }
 
 /// Who can play the part that is judged. A BEAM node in it shows that the judge itself is right.
@@ -50,6 +53,7 @@ impl Case {
             needs_hosts: false,
             alone: false,
             subjects: Subjects::Either,
+            only_with: None,
         }
     }
 
@@ -65,6 +69,11 @@ impl Case {
 
     const fn both(mut self) -> Self {
         self.subjects = Subjects::Both;
+        self
+    }
+
+    const fn only_with(mut self, release: u32) -> Self {
+        self.only_with = Some(release);
         self
     }
 
@@ -137,6 +146,17 @@ pub(crate) fn all() -> Vec<Case> {
         case!(calls::rpc_by_us).rust_only(),
         case!(calls::server_of_ours).rust_only(),
         case!(calls::server_of_theirs).rust_only(),
+        case!(pg::at_random).both(),
+        case!(pg::crashes),
+        case!(pg::monitors_of_peer),
+        case!(pg::functions).both(),
+        case!(pg::netsplit).needs_hosts(),
+        case!(pg::every_release_at_once)
+            .needs_hosts()
+            .rust_only()
+            .only_with(29),
+        case!(pg::by_us).rust_only(),
+        case!(pg::pubsub).rust_only(),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::random_bytes),

@@ -33,6 +33,12 @@ impl BeamBuilder {
         self
     }
 
+    /// Another release than the cell's, on a host `HOST-otpNN`.
+    pub(crate) fn release(mut self, release: u32) -> Self {
+        self.start.host = format!("{}-otp{release}", self.start.host);
+        self
+    }
+
     /// `-name` instead of `-sname`.
     pub(crate) fn long_names(mut self) -> Self {
         self.start.long_names = true;

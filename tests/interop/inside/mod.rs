@@ -16,9 +16,9 @@ pub(crate) use self::{
     beam::Beam,
     recorder::{Recorder, Side},
     rust::BEAMNODE,
-    subject::Subject,
+    subject::{Subject, SubjectBuilder},
 };
-use self::{beam::BeamBuilder, outside::Outside, subject::SubjectBuilder};
+use self::{beam::BeamBuilder, outside::Outside};
 use crate::{
     cases,
     wire::{Answer, Ask, CONTEXT, Context, Language, SubjectKind},

@@ -18,6 +18,8 @@ pub(crate) struct SubjectBuilder {
     cookie: String,
     ticktime: Option<u32>,
     connecting: bool,
+    /// For a BEAM node alone.
+    arguments: Vec<String>,
 }
 
 impl SubjectBuilder {
@@ -31,6 +33,7 @@ impl SubjectBuilder {
             cookie,
             ticktime: None,
             connecting: false,
+            arguments: Vec::new(),
         }
     }
 
@@ -52,6 +55,13 @@ impl SubjectBuilder {
     /// Seconds of `net_ticktime`.
     pub(crate) fn ticktime(mut self, seconds: u32) -> Self {
         self.ticktime = Some(seconds);
+        self
+    }
+
+    /// More for the command line of `erl`, where a BEAM node is the subject.
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
@@ -83,7 +93,8 @@ impl SubjectBuilder {
         if let Some(seconds) = self.ticktime {
             erl = erl.ticktime(seconds);
         }
-        let beam = erl.start().await;
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let beam = erl.arguments(&arguments).start().await;
         beam.eval("{bed:echo(), bed:events()}").await;
         Subject {
             node: beam.node().to_owned(),

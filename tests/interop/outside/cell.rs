@@ -245,6 +245,18 @@ impl Cell {
         }
     }
 
+    /// The release on a host: the cell's, unless the name ends with another, `-otpNN`.
+    fn release_of(&self, name: &str) -> u32 {
+        let own = name
+            .rsplit_once("-otp")
+            .and_then(|(_, release)| release.parse().ok());
+        if name == RUST_HOST {
+            29
+        } else {
+            own.unwrap_or(self.release)
+        }
+    }
+
     /// The container of this name, started and prepared when it is not there yet.
     async fn host(&self, name: &str) -> Result<Host, String> {
         let mut hosts = self.hosts.lock().await;
@@ -253,7 +265,7 @@ impl Cell {
         }
         let (tests, built, original) = (tests(), built::copy()?, built::original());
         let mounts = [(&*tests, &*tests), (&*built, &*original)];
-        let image = docker::image(if name == RUST_HOST { 29 } else { self.release });
+        let image = docker::image(self.release_of(name));
         let container = docker::run_host(&image, &self.name, name, &mounts).await?;
         let host = known(container).await?;
         hosts.insert(name.to_owned(), host.clone());

@@ -200,6 +200,9 @@ fn trials(run: &Arc<Run>, coverage: &[Coverage]) -> Vec<Trial> {
             .iter()
             .flat_map(|subject| coverage.iter().map(move |release| (subject, release)))
         {
+            if case.only_with.is_some_and(|only| only != release.release) {
+                continue;
+            }
             let who = if subject == SubjectKind::Beam { "@beam" } else { "" };
             let name = format!("otp{}::{}{who}", release.release, case.name);
             let trial = match release.engine.clone() {
