@@ -126,7 +126,8 @@ pub(crate) async fn monitors_of_peer(bed: Bed) {
 pub(crate) async fn functions(bed: Bed) {
     let (_subject, alice, _bob) = cluster(&bed).await;
     let check = async |expression: &str, pattern: &str| {
-        let source = format!("(fun() -> case begin {expression} end of {pattern} -> ok; Other -> Other end end)()");
+        let source =
+            format!("(fun() -> case begin {expression} end of {pattern} -> ok; Other -> Other end end)()");
         assert_eq!(alice.eval(source).await, "ok", "{expression} must give {pattern}");
     };
     alice
