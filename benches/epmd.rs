@@ -75,14 +75,20 @@ fn speed(daemons: [Daemon; 2]) -> Result<()> {
 fn compare(title: &str, daemons: &[Daemon; 2], case: Case, at_a_time: usize) -> Result<()> {
     let mut rates = [Vec::new(), Vec::new()];
     let mut costs = [Vec::new(), Vec::new()];
+    let mut shares = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let daemon = &daemons[which];
             let (before, start) = (daemon.cpu()?, Instant::now());
             let done = daemon.work(case, at_a_time)? as f64;
-            rates[which].push(done / start.elapsed().as_secs_f64());
-            costs[which].push((daemon.cpu()? - before).as_secs_f64() * 1e6 / done);
+            let (elapsed, spent) = (
+                start.elapsed().as_secs_f64(),
+                (daemon.cpu()? - before).as_secs_f64(),
+            );
+            rates[which].push(done / elapsed);
+            costs[which].push(spent * 1e6 / done);
+            shares[which].push(spent * 100.0 / elapsed);
         }
     }
     let [stock, ours] = rates.map(median);
@@ -92,6 +98,19 @@ fn compare(title: &str, daemons: &[Daemon; 2], case: Case, at_a_time: usize) -> 
         "{:<44}{stock:>12.1}{ours:>12.1}{:>8.2}",
         "    CPU time of the daemon for each, us",
         ours / stock
+    );
+    println!(
+        "{:<44}{:>12.0}{:>12.0}{:>8.2}",
+        "    a second of the daemon's CPU answers",
+        1e6 / stock,
+        1e6 / ours,
+        stock / ours
+    );
+    // Where that is far from a whole processor, the clients are what takes the time.
+    let [stock, ours] = shares.map(median);
+    println!(
+        "{:<44}{stock:>11.0}%{ours:>11.0}%",
+        "    of a processor, the daemon is busy"
     );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Accepting connections and carrying each to its end.
 //!
 //! Most connections ask one question, which has arrived by the time that they are accepted: those are answered and closed on the
-//! spot, at five system calls each. The others, which are slow to ask or hold a name, get a task of their own.
+//! spot, at four system calls each. The others, which are slow to ask or hold a name, get a task of their own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read as _};
@@ -80,7 +80,9 @@ pub(super) async fn serve(server: Server, shutdown: impl Future<Output = ()>) ->
                     tokio::time::sleep(server.delay_accept).await;
                 }
                 match ready.and_then(|listener| acceptor.burst(listener)) {
-                    Ok(()) => tokio::task::yield_now().await,
+                    // With nothing left to accept, the next turn waits by itself; to yield would wake this thread once more.
+                    Ok(Burst::Done) => {}
+                    Ok(Burst::Cut) => tokio::task::yield_now().await,
                     Err(error) => {
                         tracing::error!(%error, "cannot accept connections");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -133,6 +135,14 @@ async fn ready(listeners: &[Listener], turn: usize) -> io::Result<&Listener> {
     .await
 }
 
+/// How a burst of accepting has ended.
+enum Burst {
+    /// Nothing is left to accept.
+    Done,
+    /// There may be more: others have their turn first.
+    Cut,
+}
+
 /// What accepts connections. Dropping it ends all of them.
 #[derive(Debug)]
 struct Acceptor {
@@ -147,14 +157,17 @@ struct Acceptor {
 
 impl Acceptor {
     /// Accepts what is there to accept, within a limit, and answers those whose request is there.
-    fn burst(&mut self, listener: &Listener) -> io::Result<()> {
+    fn burst(&mut self, listener: &Listener) -> io::Result<Burst> {
         let mut early = Vec::new();
         let mut answer = Vec::new();
-        let mut result = Ok(());
+        let mut result = Ok(Burst::Cut);
         for _ in 0..BURST {
             let (stream, peer, last) = match self.accept(listener) {
                 Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    result = Ok(Burst::Done);
+                    break;
+                }
                 Err(error) if is_passing(&error) => continue,
                 Err(error) => {
                     result = Err(error);
@@ -293,18 +306,24 @@ impl Connection {
             return Some(Step::Read);
         }
         let mut attempt = |mut stream: &std::net::TcpStream, answer: &mut Vec<u8>| {
-            let Some(step) = self.read(|buffer| stream.read(buffer), answer)? else {
+            let mut drained = false;
+            let read = |buffer: &mut [u8]| {
+                let read = stream.read(buffer);
+                drained = read.as_ref().is_ok_and(|&length| length < buffer.len());
+                read
+            };
+            let Some(step) = self.read(read, answer)? else {
                 return Ok(Step::Read);
             };
             let step = self.advance(step, answer);
             if !answer.is_empty() {
-                // A last answer waits for the end of the stream and travels with it, in one segment instead of two. The end
-                // must be said: to close with bytes unread would take the answer back.
+                // A last answer waits for the end of the stream and travels with it, in one segment instead of two.
                 let last = step == Step::Close;
                 let written =
                     SockRef::from(stream).send_with_flags(answer, if last { MSG_MORE } else { 0 })?;
                 answer.drain(..written);
-                if last && answer.is_empty() {
+                // To close says the end as well, but with bytes unread it would take the answer back.
+                if last && answer.is_empty() && !drained {
                     stream.shutdown(Shutdown::Write)?;
                 }
             }
