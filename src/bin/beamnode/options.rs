@@ -1,9 +1,13 @@
 //! The options that every command takes which needs a node of its own, with `erl`'s meanings.
 
+use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
+
 use beamnode::dist::Cookie;
+use beamnode::epmd::resolver::FixedPort;
 use beamnode::node::{Builder, Node};
 
-/// `--sname`/`--name`, `--cookie` and `--hidden`.
+/// `--sname`/`--name`, `--cookie` and `--hidden`, and where nodes listen.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct NodeOptions {
     /// Short name, NAME or NAME@HOST, as `erl -sname`; the host is this one's name up to its first dot
@@ -18,6 +22,12 @@ pub(crate) struct NodeOptions {
     /// Keep to ourselves: not in anybody's nodes(), as `erl -hidden`
     #[arg(long)]
     pub(crate) hidden: bool,
+    /// Do without EPMD: every node listens on this port, as `erl -start_epmd false -erl_epmd_port`
+    #[arg(long, value_name = "PORT")]
+    pub(crate) erl_epmd_port: Option<NonZeroU16>,
+    /// The ports to listen on, PORT or FIRST-LAST, as inet_dist_listen_min and inet_dist_listen_max
+    #[arg(long, value_name = "PORTS", value_parser = ports, conflicts_with = "erl_epmd_port")]
+    pub(crate) listen_ports: Option<RangeInclusive<u16>>,
 }
 
 impl NodeOptions {
@@ -39,12 +49,43 @@ impl NodeOptions {
         if let Some(cookie) = &self.cookie {
             builder = builder.cookie(Cookie::new(cookie)?);
         }
+        if let Some(port) = self.erl_epmd_port {
+            builder = builder.resolver(FixedPort::new(port.get()));
+        }
+        if let Some(ports) = &self.listen_ports {
+            builder = builder.listen_ports(ports.clone());
+        }
         Ok(builder.hidden(self.hidden))
     }
+}
+
+/// `PORT` or `FIRST-LAST`.
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text: &str| text.parse::<NonZeroU16>().map_err(|error| error.to_string());
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err("the first is greater than the last".to_owned());
+    }
+    Ok(first.get()..=last.get())
 }
 
 /// Whether `node`, `NAME@HOST`, is a long name.
 fn is_long(node: &str) -> bool {
     node.split_once('@')
         .is_some_and(|(_, host)| host.contains(['.', ':']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_one_or_a_range() {
+        assert_eq!(ports("9100"), Ok(9100..=9100));
+        assert_eq!(ports("9100-9105"), Ok(9100..=9105));
+        for wrong in ["", "0", "9105-9100", "9100-", "-9100", "9100-99999", "x"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,17 +8,25 @@ mod twins;
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use beamnode::{
     dist::Cookie,
-    epmd::{Client, ClientError, Keeper, Name, NodeType, Registrant, resolver::FixedPort},
+    epmd::{
+        Client, ClientError, Keeper, Name, NodeType, Registrant,
+        resolver::{FixedPort, Table},
+    },
     node::Node,
     term::Atom,
 };
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    time::timeout,
+};
 
 use self::twins::{Daemon, Inventor, Step};
 pub(crate) use self::{commands::commands, remote::remote_peers};
@@ -421,9 +429,26 @@ pub(crate) async fn rust_outlives(bed: Bed) {
     let mut node = Command::new(BEAMNODE)
         .args(["node", "--sname", &format!("keeper@{host}"), "--cookie", COOKIE])
         .env("ERL_EPMD_PORT", port.to_string())
+        .env("RUST_LOG", "info")
+        .env("NO_COLOR", "1")
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .expect("a node");
+    let mut log = BufReader::new(node.stderr.take().expect("a pipe")).lines();
+    let mut logged = async |words: &str| {
+        let line = async {
+            while let Ok(Some(line)) = log.next_line().await {
+                if line.contains(words) {
+                    return;
+                }
+            }
+            panic!("the node has ended");
+        };
+        timeout(LIMIT, line)
+            .await
+            .unwrap_or_else(|_| panic!("it does not log {words:?}"));
+    };
     let registered = async || {
         let found = client.lookup(&name("keeper")).await.ok().flatten();
         let kept = client.lookup(&name("kept")).await.ok().flatten();
@@ -451,8 +476,10 @@ pub(crate) async fn rust_outlives(bed: Bed) {
             client.names().await,
             Err(ClientError::NotRunning { .. })
         ));
+        logged("lost the registration with EPMD").await;
         daemon = Daemon::start_on(program, &[], port);
         assert_eq!(back().await, before);
+        logged("registered with EPMD again").await;
     }
     assert!(keeper.is_registered());
     assert!(matches!(node.try_wait(), Ok(None)), "the node still runs");
@@ -481,6 +508,88 @@ pub(crate) async fn without_any(bed: Bed) {
     rust.ping(&atom).await.expect("pong");
     assert_eq!(ping::ping(&bob, rust.name().as_str()).await, "pong");
     assert_eq!(ping::ping(&bob, alice.node()).await, "pong");
+    rust.shutdown().await;
+
+    // The same by our command: one that asks, and one that stays.
+    let port = port.to_string();
+    let asked = bed
+        .beamnode(&["ping", "--cookie", COOKIE, "--erl-epmd-port", &port, alice.node()])
+        .await;
+    assert_eq!(
+        (asked.code, asked.stdout.as_str()),
+        (Some(0), "pong\n"),
+        "{asked:?}"
+    );
+    let mut node = Command::new(BEAMNODE)
+        .args([
+            "node",
+            "--sname",
+            "stays",
+            "--cookie",
+            COOKIE,
+            "--erl-epmd-port",
+            &port,
+        ])
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a node");
+    let listens = async {
+        while tokio::net::TcpStream::connect(("localhost", 14_369))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LIMIT, listens).await.expect("it listens");
+    assert_eq!(ping::ping(&bob, "stays@rust").await, "pong");
+    assert!(matches!(node.try_wait(), Ok(None)));
+    let none = bed.run("rust", &["sh", "-c", PID_OF_EPMD]).await;
+    assert_eq!(none.stdout, "", "no EPMD runs here either");
+}
+
+/// Our side by a list of nodes instead of EPMD, and ports to listen on that a firewall lets through on both.
+pub(crate) async fn table_and_ports(bed: Bed) {
+    let ports = [
+        "-kernel",
+        "inet_dist_listen_min",
+        "9100",
+        "inet_dist_listen_max",
+        "9100",
+    ];
+    let alice = bed
+        .erl("alice", "a")
+        .arguments(&["-epmd_module", "bed_epmd"])
+        .arguments(&ports)
+        .start()
+        .await;
+    let address = |host| async move {
+        let found = tokio::net::lookup_host((host, 9100))
+            .await
+            .expect("the host is known");
+        found.into_iter().next().expect("an address")
+    };
+    let name = Name::new("alice").expect("a name");
+    let table = Table::new().node(name, "a", address("a").await);
+    // The first of its ports is taken.
+    let _taken = tokio::net::TcpListener::bind(("0.0.0.0", 9100))
+        .await
+        .expect("a port");
+    let rust = Node::short("rust")
+        .cookie(Cookie::new(COOKIE).expect("a cookie"))
+        .listen_ports(9100..=9101)
+        .resolver(table)
+        .start()
+        .await
+        .expect("the node starts");
+    alice.eval("bed_epmd:route(\"rust\", \"rust\", 9101)").await;
+    assert_eq!(ping::ping(&alice, rust.name().as_str()).await, "pong");
+    assert_eq!(alice.eval("disconnect_node('rust@rust')").await, "true");
+    let there = Atom::new(alice.node()).expect("an atom");
+    rust.ping(&there).await.expect("pong");
+    let unknown = rust.ping(&Atom::new("bob@b").expect("an atom")).await;
+    assert!(unknown.is_err_and(|error| error.to_string().contains("not in the table")));
+    rust.shutdown().await;
 }
 
 /// Our program under the name of theirs, on this host.

@@ -179,6 +179,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(epmd::beam_outlives).needs_hosts().rust_only(),
         case!(epmd::rust_outlives).needs_hosts().rust_only(),
         case!(epmd::without_any).needs_hosts().rust_only(),
+        case!(epmd::table_and_ports).needs_hosts().rust_only(),
         case!(figures::round_trips).alone(),
     ]
 }
