@@ -278,11 +278,12 @@ impl Writer {
 
     /// Writes an atom; of text of more than 255 characters the first 255.
     pub fn atom(&mut self, text: &str) {
-        let end = text
-            .char_indices()
-            .nth(crate::term::MAX_ATOM_CHARACTERS)
-            .map_or(text.len(), |(end, _)| end);
-        let text = text.get(..end).unwrap_or(text);
+        let text = if crate::term::is_short_enough(text) {
+            text
+        } else {
+            let end = text.char_indices().nth(crate::term::MAX_ATOM_CHARACTERS);
+            end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+        };
         if let Some(table) = &mut self.table {
             let known = table.iter().position(|atom| atom == text).or_else(|| {
                 (table.len() < MAX_ATOMS).then(|| {

@@ -22,12 +22,21 @@ pub const MAX_ATOM_CHARACTERS: usize = 255;
 /// assert_eq!(ok, "ok");
 /// assert_eq!(Atom::new("two words")?.to_string(), "'two words'");
 /// assert!(Atom::new(&"x".repeat(256)).is_err());
+/// assert_eq!(ok.as_str(), "ok");
+/// assert_eq!(Atom::from_bool(true).as_bool(), Some(true));
+/// assert_eq!(ok.as_bool(), None);
 /// # Ok::<(), beamnode::term::AtomTooLong>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Atom(SmolStr);
 
 /// The text is longer than the 255 characters an atom can have.
+/// ```
+/// use beamnode::term::{Atom, AtomTooLong, MAX_ATOM_CHARACTERS};
+///
+/// assert!(Atom::new(&"→".repeat(MAX_ATOM_CHARACTERS)).is_ok());
+/// assert_eq!(Atom::new(&"→".repeat(MAX_ATOM_CHARACTERS + 1)), Err(AtomTooLong));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an atom has at most {MAX_ATOM_CHARACTERS} characters")]
 pub struct AtomTooLong;

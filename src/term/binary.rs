@@ -9,6 +9,7 @@ use bytes::Bytes;
 ///
 /// let bits = BitString::new(&[0b1010_0000], 3).ok_or("whole bytes make a binary")?;
 /// assert_eq!(bits.bit_len(), 3);
+/// assert_eq!((&bits.bytes()[..], bits.last_bits()), (&[0b1010_0000][..], 3));
 /// assert_eq!(Term::from(bits).to_string(), "<<5:3>>");
 /// # Ok::<(), &str>(())
 /// ```

@@ -21,6 +21,7 @@ use std::sync::Arc;
 /// let tuple: Tuple = [Term::from(1), Term::from(2)].into_iter().collect();
 /// assert_eq!(tuple.len(), 2);
 /// assert_eq!(tuple.get(1), Some(Term::from(2)));
+/// assert!(!tuple.is_empty() && tuple.iter().eq([Term::from(1), Term::from(2)]));
 /// let [one, two] = tuple.array().ok_or("two elements")?;
 /// assert!(one < two);
 /// # Ok::<(), &str>(())
@@ -80,6 +81,15 @@ impl Tuple {
 }
 
 /// The elements of a tuple, or other terms that stand in a row.
+///
+/// ```
+/// use beamnode::term;
+///
+/// let tuple = term!({1, 2, 3});
+/// let elements: term::Elements<'_> = tuple.as_tuple().ok_or("a tuple")?.iter();
+/// assert_eq!(elements.filter_map(|element| element.as_integer()).sum::<i64>(), 6);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     block: &'a Arc<Block>,
@@ -256,6 +266,20 @@ impl List {
     }
 
     /// Whether it is `[]`.
+    ///
+    /// ```
+    /// use beamnode::term::{List, Term};
+    ///
+    /// let one = List::cons(Term::from(1), Term::NIL);
+    /// assert!(one.is_proper() && !one.is_nil());
+    /// assert_eq!(one.split_first(), Some((Term::from(1), Term::NIL)));
+    /// let pair = List::cons(Term::from(1), Term::from(2));
+    /// assert!(!pair.is_proper());
+    /// assert_eq!(pair.improper_tail(), Some(Term::from(2)));
+    /// let text = List::from_bytes(&b"text"[..]);
+    /// assert_eq!(text.as_bytes().map(|bytes| &bytes[..]), Some(&b"text"[..]));
+    /// assert!(List::from_bytes(Vec::new()).is_nil() && List::NIL.is_nil());
+    /// ```
     #[must_use]
     pub const fn is_nil(&self) -> bool {
         matches!(self.0, Repr::Nil)
@@ -342,6 +366,18 @@ impl Default for List {
 }
 
 /// The elements of a list, and what follows them.
+///
+/// ```
+/// use beamnode::term::{List, ListElements, Term};
+///
+/// let list = List::improper([Term::from(1), Term::from(2)], Term::atom("rest"));
+/// let mut elements: ListElements = list.iter();
+/// assert_eq!(elements.next(), Some(Term::from(1)));
+/// assert_eq!(elements.clone().rest().to_string(), "[2|rest]");
+/// assert_eq!(elements.next(), Some(Term::from(2)));
+/// assert_eq!(elements.next(), None);
+/// assert_eq!(elements.rest(), Term::atom("rest"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListElements {
     rest: List,
@@ -511,6 +547,17 @@ impl Map {
 }
 
 /// The pairs of a map.
+///
+/// ```
+/// use beamnode::term;
+/// use beamnode::term::{Map, Term};
+///
+/// let map: Map = [(Term::from(1), Term::atom("one"))].into_iter().collect();
+/// assert_eq!((map.len(), map.is_empty()), (1, false));
+/// assert_eq!(map.get(&Term::from(1)), Some(Term::atom("one")));
+/// let mut pairs: term::Pairs<'_> = map.iter();
+/// assert_eq!(pairs.next(), Some((Term::from(1), Term::atom("one"))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pairs<'a>(Elements<'a>);
 
@@ -584,6 +631,9 @@ impl FromIterator<(Term, Term)> for Map {
 ///
 /// let fun = Fun::export(Atom::from_static("lists"), Atom::from_static("map"), 2);
 /// assert_eq!(fun.to_string(), "fun lists:map/2");
+/// assert_eq!(fun.as_export(), Some((Atom::from_static("lists"), Atom::from_static("map"), 2)));
+/// assert_eq!((fun.module(), fun.arity()), (Atom::from_static("lists"), Some(2)));
+/// assert!(fun.pid().is_none() && fun.free().next().is_none());
 /// ```
 #[derive(Clone)]
 pub struct Fun(Handle);
@@ -673,6 +723,19 @@ impl Fun {
 }
 
 /// A native record of OTP 29: a module, a name, and named fields in order.
+///
+/// ```
+/// use beamnode::term::Term;
+///
+/// let term: Term = "#m:person{name = \"Joe\", age = 50}".parse()?;
+/// let person = term.as_record().ok_or("a record")?;
+/// assert_eq!((person.module().as_str(), person.name().as_str()), ("m", "person"));
+/// assert_eq!((person.len(), person.is_empty(), person.is_exported()), (2, false, false));
+/// assert_eq!(person.get("age"), Some(Term::from(50)));
+/// let names: Vec<String> = person.iter().map(|(name, _)| name.to_string()).collect();
+/// assert_eq!(names, ["name", "age"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Record(Handle);
 
@@ -686,6 +749,18 @@ impl Record {
     }
 
     /// A record from its parts; `exported` says whether its definition is visible outside its module.
+    ///
+    /// Of two fields with the same name the later counts, in the place of the earlier.
+    ///
+    /// ```
+    /// use beamnode::term::{Atom, Record, Term};
+    ///
+    /// let fields = [("name", "Joe"), ("name", "Mike")];
+    /// let fields = fields.map(|(name, value)| (Atom::from_static(name), Term::from(value)));
+    /// let person = Record::new(Atom::from_static("m"), Atom::from_static("person"), true, fields);
+    /// assert_eq!(person.len(), 1);
+    /// assert_eq!(person.get("name"), Some(Term::from("Mike")));
+    /// ```
     #[must_use]
     pub fn new(
         module: Atom,
@@ -693,7 +768,21 @@ impl Record {
         exported: bool,
         fields: impl IntoIterator<Item = (Atom, Term)>,
     ) -> Self {
-        let pairs: Vec<_> = fields.into_iter().collect();
+        let mut pairs: Vec<(Atom, Term)> = Vec::new();
+        let mut places: HashMap<Atom, usize> = HashMap::new();
+        for (name, value) in fields {
+            match places.entry(name) {
+                Entry::Occupied(place) => {
+                    if let Some(pair) = pairs.get_mut(*place.get()) {
+                        pair.1 = value;
+                    }
+                }
+                Entry::Vacant(place) => {
+                    pairs.push((place.key().clone(), value));
+                    place.insert(pairs.len() - 1);
+                }
+            }
+        }
         let mut builder = Builder::new();
         builder.node(Node::Nil);
         builder.atom(&module);

@@ -203,6 +203,13 @@ tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 
 /// The term is not an integer, or one that the type cannot hold.
+/// ```
+/// use beamnode::term::{NotInRange, Term};
+///
+/// assert_eq!(u8::try_from(&Term::from(255)), Ok(255));
+/// assert_eq!(u8::try_from(&Term::from(256)), Err(NotInRange));
+/// assert_eq!(i128::try_from(&Term::from(i128::MIN)), Ok(i128::MIN));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an integer of this type's range")]
 pub struct NotInRange;

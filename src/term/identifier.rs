@@ -24,6 +24,7 @@ use std::hash::{Hash, Hasher};
 /// let pid = Pid::new(Atom::from_static("alice@host"), 84, 0, 1_700_000_000);
 /// assert_eq!(pid.to_string(), "<alice@host.84.0>");
 /// assert_eq!(pid.local().to_string(), "<0.84.0>");
+/// assert_eq!((pid.node().as_str(), pid.id(), pid.serial(), pid.creation()), ("alice@host", 84, 0, 1_700_000_000));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pid {
@@ -103,6 +104,8 @@ impl Ord for Pid {
 ///
 /// let port = Port::new(Atom::from_static("alice@host"), 5, 1_700_000_000);
 /// assert_eq!(port.to_string(), "#Port<alice@host.5>");
+/// assert_eq!(port.local().to_string(), "#Port<0.5>");
+/// assert_eq!((port.node().as_str(), port.id(), port.creation()), ("alice@host", 5, 1_700_000_000));
 /// ```
 #[derive(Clone)]
 pub struct Port {
@@ -195,6 +198,8 @@ pub const MAX_REFERENCE_WORDS: usize = 5;
 /// let reference = Reference::new(Atom::from_static("alice@host"), &[1, 2, 3], 1_700_000_000)?;
 /// assert_eq!(reference.to_string(), "#Ref<alice@host.3.2.1>");
 /// assert!(Reference::new(Atom::from_static("alice@host"), &[0; 6], 1).is_err());
+/// assert_eq!(reference.local().to_string(), "#Ref<0.3.2.1>");
+/// assert_eq!((reference.node().as_str(), reference.words(), reference.creation()), ("alice@host", &[1, 2, 3][..], 1_700_000_000));
 /// # Ok::<(), beamnode::term::ReferenceTooLong>(())
 /// ```
 #[derive(Clone)]
@@ -206,6 +211,12 @@ pub struct Reference {
 }
 
 /// A reference of more than five words.
+/// ```
+/// use beamnode::term::{Atom, MAX_REFERENCE_WORDS, Reference, ReferenceTooLong};
+///
+/// let words = [1; MAX_REFERENCE_WORDS + 1];
+/// assert_eq!(Reference::new(Atom::from_static("a@b"), &words, 1), Err(ReferenceTooLong));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a reference has at most {MAX_REFERENCE_WORDS} words")]
 pub struct ReferenceTooLong;
@@ -305,6 +316,13 @@ impl Ord for Reference {
 }
 
 /// Displays an identifier as its own node prints it: with 0 in place of the node's name.
+/// ```
+/// use beamnode::term::{Atom, Local, Pid};
+///
+/// let pid = Pid::new(Atom::from_static("alice@host"), 84, 0, 1);
+/// let local: Local<'_, Pid> = pid.local();
+/// assert_eq!(local.to_string(), "<0.84.0>");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Local<'a, T>(&'a T);
 

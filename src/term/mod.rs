@@ -27,6 +27,8 @@ mod convert;
 mod hash;
 mod identifier;
 mod macros;
+#[cfg(feature = "num-bigint")]
+mod num_bigint;
 pub(crate) mod number;
 mod parse;
 mod print;
@@ -37,6 +39,8 @@ pub use binary::BitString;
 pub use compound::{Elements, Fun, List, ListElements, Map, Pairs, Record, Tuple};
 pub use convert::NotInRange;
 pub use identifier::{Local, MAX_REFERENCE_WORDS, Pid, Port, Reference, ReferenceTooLong};
+#[doc(hidden)]
+pub use macros::{Segment, Segments};
 pub use number::{BigInteger, Float};
 pub use parse::{ParseError, ParseErrorKind, Parser};
 pub(crate) use {atom::is_short_enough, binary::mask, compound::Repr};
@@ -52,6 +56,37 @@ use std::sync::Arc;
 ///
 /// let request = term!({call, [1, 2.5, "text"]});
 /// assert_eq!(request.to_string(), "{call,[1,2.5,<<116,101,120,116>>]}");
+/// ```
+///
+/// What a term is, matching tells, or asking:
+///
+/// ```
+/// use beamnode::term;
+/// use beamnode::term::Term;
+///
+/// let term = term!({call, true, [1, 2.5, "text"]});
+/// let [tag, flag, list] = term.as_tuple().and_then(|tuple| tuple.array()).ok_or("three elements")?;
+/// assert!(tag.is_atom("call") && tag.as_atom().is_some());
+/// assert_eq!(flag.as_bool(), Some(true));
+/// let elements: Vec<Term> = list.as_list().ok_or("a list")?.iter().collect();
+/// assert_eq!(elements[0].as_integer(), Some(1));
+/// assert_eq!(elements[1].as_float(), Some(2.5));
+/// assert_eq!(elements[2].as_str(), Some("text"));
+/// assert_eq!(elements[2].as_binary().map(|bytes| bytes.len()), Some(4));
+/// assert_eq!(Term::atom("ok"), term!(ok));
+/// # Ok::<(), &str>(())
+/// ```
+///
+/// Of those things that only a node makes there are values as well:
+///
+/// ```
+/// use beamnode::term::Term;
+///
+/// let terms: Term = "[<a@b.84.0>, #Port<a@b.5>, #Ref<a@b.3.2.1>, fun lists:map/2, #{}, #m:r{}]".parse()?;
+/// let terms: Vec<Term> = terms.as_list().ok_or("a list")?.iter().collect();
+/// assert!(terms[0].as_pid().is_some() && terms[1].as_port().is_some() && terms[2].as_reference().is_some());
+/// assert!(terms[3].as_fun().is_some() && terms[4].as_map().is_some() && terms[5].as_record().is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub enum Term {

@@ -91,6 +91,9 @@ impl From<Float> for f64 {
 /// let big = Term::from(u64::MAX);
 /// assert_eq!(u64::try_from(&big), Ok(u64::MAX));
 /// assert_eq!(big.to_string(), "18446744073709551615");
+/// let Term::BigInteger(big) = big else { panic!("more than 64 bits") };
+/// assert!(!big.is_negative());
+/// assert_eq!(big.magnitude(), [255; 8]);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BigInteger {

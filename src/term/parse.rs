@@ -46,6 +46,12 @@ pub struct ParseError {
 }
 
 /// What is wrong with text that is no term.
+/// ```
+/// use beamnode::term::{ParseErrorKind, Term};
+///
+/// let error = "{when}".parse::<Term>().unwrap_err();
+/// assert_eq!((error.kind, error.offset), (ParseErrorKind::Reserved, 1));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseErrorKind {
     /// Something else stands where a term should.

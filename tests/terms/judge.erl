@@ -46,7 +46,7 @@ each(Bytes, Release) ->
             {term_to_binary(Term),
              [term_to_binary(Term, [{minor_version, V}]) || V <- [0, 1, 2]],
              Sorted,
-             binary_to_term(term_to_binary(Term, [compressed])) =:= Term,
+             [term_to_binary(Term, [{compressed, Level}]) || Level <- [1, 6, 9]],
              text("~w", Term),
              text("~0p", Term)}
     catch

@@ -95,6 +95,9 @@ impl<'de, S: Source<'de>> Deserializer<S> {
                 Err(_) => Err(SerdeError::expected("text", "a binary that is not UTF-8")),
             };
         }
+        if let Some(text) = self.source.take_atom() {
+            return visitor.visit_borrowed_str(text);
+        }
         text_to(self.text("text")?, visitor)
     }
 
@@ -395,14 +398,11 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<S> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.source.take_ascii() {
-            Some(b"true") => return visitor.visit_bool(true),
-            Some(b"false") => return visitor.visit_bool(false),
-            Some(other) => {
-                let text = Cow::Borrowed(std::str::from_utf8(other).unwrap_or(""));
-                return Err(SerdeError::expected("true or false", Part::Atom(text)));
-            }
-            None => {}
+        if self.source.take_word(b"true") {
+            return visitor.visit_bool(true);
+        }
+        if self.source.take_word(b"false") {
+            return visitor.visit_bool(false);
         }
         match self.next()? {
             Part::Atom(text) if text == "true" => visitor.visit_bool(true),
@@ -459,7 +459,9 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<S> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.is_absent()? {
+        if self.source.take_word(b"nil") || self.source.take_word(b"undefined") {
+            visitor.visit_none()
+        } else if self.is_absent()? {
             self.next()?;
             visitor.visit_none()
         } else {
@@ -595,9 +597,7 @@ impl<'de, S: Source<'de>> de::Deserializer<'de> for &mut Deserializer<S> {
 
     #[inline]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if let Some(bytes) = self.source.take_ascii()
-            && let Ok(text) = std::str::from_utf8(bytes)
-        {
+        if let Some(text) = self.source.take_atom() {
             return visitor.visit_borrowed_str(text);
         }
         self.any_identifier(visitor)

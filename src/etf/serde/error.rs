@@ -5,7 +5,27 @@ use std::fmt;
 
 /// Why a value and a term do not go together, and where in the value.
 ///
-/// Prints as `args[2].timeout: expected integer, found atom infinity`.
+/// ```
+/// use beamnode::etf::{self, SerdeErrorKind};
+/// use beamnode::term;
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, Deserialize)]
+/// struct Call {
+///     args: Vec<Options>,
+/// }
+///
+/// #[derive(Debug, Deserialize)]
+/// struct Options {
+///     timeout: u32,
+/// }
+///
+/// let term = term!(#{ args => [#{ timeout => 1 }, #{ timeout => infinity }] });
+/// let error = etf::from_term::<Call>(&term).unwrap_err();
+/// assert_eq!(error.to_string(), "args[1].timeout: expected integer, found atom infinity");
+/// assert_eq!(error.path(), "args[1].timeout");
+/// assert!(matches!(error.kind(), SerdeErrorKind::Expected { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SerdeError(Box<Details>);
 

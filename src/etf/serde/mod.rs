@@ -60,6 +60,9 @@ use source::{BytesSource, TermSource};
 /// let erlang = Mapping::new().absent(Absent::Undefined).text(Text::Charlist);
 /// let term = erlang.to_term(&(None::<u8>, "hi"))?;
 /// assert_eq!(format!("{term:#}"), "{undefined,\"hi\"}");
+/// let bytes = erlang.to_bytes(&(None::<u8>, "hi"))?;
+/// assert_eq!(beamnode::etf::decode(bytes)?, term);
+/// assert_eq!(erlang.to_raw(&(None::<u8>, "hi"))?.decode()?, term);
 /// # Ok::<(), beamnode::etf::SerdeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -260,6 +263,14 @@ impl RawTerm {
     ///
     /// # Errors
     /// As [`to_bytes`].
+    ///
+    /// ```
+    /// use beamnode::etf::RawTerm;
+    ///
+    /// let raw = RawTerm::serialize(&(1, "text"))?;
+    /// assert_eq!(raw.deserialize::<(i32, String)>()?, (1, "text".to_owned()));
+    /// # Ok::<(), beamnode::etf::SerdeError>(())
+    /// ```
     pub fn serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, SerdeError> {
         Mapping::new().to_raw(value)
     }

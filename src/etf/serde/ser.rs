@@ -3,7 +3,7 @@
 use super::error::{SerdeError, SerdeErrorKind};
 use super::{ATOM, Absent, Form, Mapping, STRUCT, TERM, Text};
 use crate::etf::encode::Writer;
-use crate::term::{is_short_enough, number};
+use crate::term::is_short_enough;
 use serde::ser::{self, Impossible, Serialize};
 
 type Result<T> = std::result::Result<T, SerdeError>;
@@ -97,6 +97,13 @@ impl<'w> Serializer<'w> {
             form,
         })
     }
+}
+
+/// Writes an integer of more than 64 bits.
+fn wide(writer: &mut Writer, negative: bool, magnitude: u128) {
+    let len = 16 - magnitude.leading_zeros() as usize / 8;
+    let bytes = magnitude.to_le_bytes();
+    writer.big(negative, bytes.get(..len).unwrap_or(&bytes));
 }
 
 fn count(len: usize) -> u32 {
@@ -219,10 +226,7 @@ impl<'s, 'w> ser::Serializer for &'s mut Serializer<'w> {
     fn serialize_i128(self, value: i128) -> Result<()> {
         match i64::try_from(value) {
             Ok(value) => self.writer.integer(value),
-            Err(_) => {
-                self.writer
-                    .big(value < 0, number::trim(&value.unsigned_abs().to_le_bytes()));
-            }
+            Err(_) => wide(self.writer, value < 0, value.unsigned_abs()),
         }
         Ok(())
     }
@@ -247,7 +251,7 @@ impl<'s, 'w> ser::Serializer for &'s mut Serializer<'w> {
     fn serialize_u128(self, value: u128) -> Result<()> {
         match u64::try_from(value) {
             Ok(value) => self.writer.unsigned(value),
-            Err(_) => self.writer.big(false, number::trim(&value.to_le_bytes())),
+            Err(_) => wide(self.writer, false, value),
         }
         Ok(())
     }

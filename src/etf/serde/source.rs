@@ -110,6 +110,18 @@ pub(super) trait Source<'de> {
         None
     }
 
+    /// Takes an atom.
+    #[inline]
+    fn take_atom(&mut self) -> Option<&'de str> {
+        None
+    }
+
+    /// Takes the atom with this text.
+    #[inline]
+    fn take_word(&mut self, _: &[u8]) -> bool {
+        false
+    }
+
     /// Takes an atom that is ASCII.
     #[inline]
     fn take_ascii(&mut self) -> Option<&'de [u8]> {
@@ -364,6 +376,34 @@ impl<'de> Source<'de> for BytesSource<'de> {
         let (bytes, rest) = rest.split_at_checked(u32::from_be_bytes([*a, *b, *c, *d]) as usize)?;
         self.rest = rest;
         Some(bytes)
+    }
+
+    #[inline]
+    fn take_atom(&mut self) -> Option<&'de str> {
+        let (text, rest) = match *self.rest {
+            [tag::SMALL_ATOM_UTF8, len, ref rest @ ..] => {
+                let (bytes, rest) = rest.split_at_checked(len.into())?;
+                (std::str::from_utf8(bytes).ok()?, rest)
+            }
+            [tag::ATOM_CACHE_REF, index, ref rest @ ..] => {
+                (self.atoms.get(usize::from(index))?.as_str(), rest)
+            }
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(text)
+    }
+
+    #[inline]
+    fn take_word(&mut self, word: &[u8]) -> bool {
+        if let [tag::SMALL_ATOM_UTF8, len, rest @ ..] = self.rest
+            && usize::from(*len) == word.len()
+            && let Some(rest) = rest.strip_prefix(word)
+        {
+            self.rest = rest;
+            return true;
+        }
+        false
     }
 
     #[inline]

@@ -291,4 +291,36 @@ fn input_does_not_decide_how_deep_serde_recurses() {
     );
     assert!(from_bytes::<Tree>(&bytes).is_err());
     assert!(from_bytes::<serde::de::IgnoredAny>(&bytes).is_ok());
+    // Heads of lists without elements, each the tail of the one before.
+    let mut bytes = vec![131];
+    bytes.extend(std::iter::repeat_n([108, 0, 0, 0, 0], 1_000_000).flatten());
+    bytes.extend([97, 7]);
+    assert_eq!(from_bytes::<u8>(&bytes), Ok(7));
+    assert_eq!(from_bytes::<Option<u8>>(&bytes), Ok(Some(7)));
+}
+
+#[test]
+fn integers_of_every_length_are_read_from_every_form() {
+    for shift in 0..127 {
+        for value in [(1_i128 << shift) - 1, 1 << shift, -(1 << shift), 1 - (1 << shift)] {
+            let bytes = to_bytes(&value).unwrap();
+            assert_eq!(bytes, crate::etf::encode(&Term::from(value)));
+            assert_eq!(from_bytes::<i128>(&bytes), Ok(value));
+            assert_eq!(from_bytes::<i64>(&bytes).ok(), i64::try_from(value).ok());
+            assert_eq!(from_bytes::<u32>(&bytes).ok(), u32::try_from(value).ok());
+            // Nor does what stands behind it.
+            let pair = to_bytes(&(value, u64::MAX)).unwrap();
+            assert_eq!(from_bytes::<(i128, u64)>(&pair), Ok((value, u64::MAX)));
+        }
+    }
+    // Longer than need be.
+    assert_eq!(
+        from_bytes::<i64>(&[131, 110, 8, 1, 5, 0, 0, 0, 0, 0, 0, 0]),
+        Ok(-5)
+    );
+    assert_eq!(from_bytes::<i64>(&[131, 110, 0, 1]), Ok(0));
+    assert_eq!(
+        from_bytes::<Vec<i64>>(&[131, 108, 0, 0, 0, 1, 110, 1, 0, 5, 106]),
+        Ok(vec![5])
+    );
 }
