@@ -631,9 +631,11 @@ impl FromIterator<(Term, Term)> for Map {
 ///
 /// let fun = Fun::export(Atom::from_static("lists"), Atom::from_static("map"), 2);
 /// assert_eq!(fun.to_string(), "fun lists:map/2");
-/// assert_eq!(fun.as_export(), Some((Atom::from_static("lists"), Atom::from_static("map"), 2)));
-/// assert_eq!((fun.module(), fun.arity()), (Atom::from_static("lists"), Some(2)));
+/// let (module, function, arity) = fun.as_export().ok_or("an export")?;
+/// assert_eq!((module.as_str(), function.as_str(), arity), ("lists", "map", 2));
+/// assert_eq!((fun.module(), fun.arity()), (module, Some(arity)));
 /// assert!(fun.pid().is_none() && fun.free().next().is_none());
+/// # Ok::<(), &str>(())
 /// ```
 #[derive(Clone)]
 pub struct Fun(Handle);
@@ -732,8 +734,8 @@ impl Fun {
 /// assert_eq!((person.module().as_str(), person.name().as_str()), ("m", "person"));
 /// assert_eq!((person.len(), person.is_empty(), person.is_exported()), (2, false, false));
 /// assert_eq!(person.get("age"), Some(Term::from(50)));
-/// let names: Vec<String> = person.iter().map(|(name, _)| name.to_string()).collect();
-/// assert_eq!(names, ["name", "age"]);
+/// let (names, values): (Vec<String>, Vec<Term>) = person.iter().map(|(name, value)| (name.to_string(), value)).unzip();
+/// assert_eq!((names, values), (vec!["name".into(), "age".into()], vec![Term::from("Joe"), Term::from(50)]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -757,7 +759,8 @@ impl Record {
     ///
     /// let fields = [("name", "Joe"), ("name", "Mike")];
     /// let fields = fields.map(|(name, value)| (Atom::from_static(name), Term::from(value)));
-    /// let person = Record::new(Atom::from_static("m"), Atom::from_static("person"), true, fields);
+    /// let exported = true;
+    /// let person = Record::new(Atom::from_static("m"), Atom::from_static("person"), exported, fields);
     /// assert_eq!(person.len(), 1);
     /// assert_eq!(person.get("name"), Some(Term::from("Mike")));
     /// ```
