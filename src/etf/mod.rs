@@ -30,7 +30,7 @@
 //! let few = Decoder::new().limits(Limits { parts: 2, ..Limits::default() });
 //! assert!(matches!(few.decode(bytes).unwrap_err().kind, DecodeErrorKind::Limit(etf::Limit::Parts)));
 //! // A fun in the old form begins with a pid.
-//! let error = etf::decode(&[131, 117, 0, 0, 0, 0, 106][..]).unwrap_err();
+//! let error = etf::decode(&[131, 117, 0, 0, 0, 0, 106, 106, 106, 106][..]).unwrap_err();
 //! assert!(matches!(error.kind, DecodeErrorKind::Expected(Type::Atom | Type::Pid)));
 //! # Ok::<(), etf::DecodeError>(())
 //! ```

@@ -729,7 +729,7 @@ impl Fun {
 /// ```
 /// use beamnode::term::Term;
 ///
-/// let term: Term = "#m:person{name = \"Joe\", age = 50}".parse()?;
+/// let term: Term = "#m:person{name = <<\"Joe\">>, age = 50}".parse()?;
 /// let person = term.as_record().ok_or("a record")?;
 /// assert_eq!((person.module().as_str(), person.name().as_str()), ("m", "person"));
 /// assert_eq!((person.len(), person.is_empty(), person.is_exported()), (2, false, false));
