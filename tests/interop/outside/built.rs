@@ -12,7 +12,7 @@ use super::{docker, libraries};
 /// Beside what cargo built: a folder for each run.
 const FOLDER: &str = "bed-runs";
 
-/// The folder of what cargo built: `beamnode`, the examples, and this program two levels down.
+/// The folder of what cargo built: `beamnode`, and this program two levels down.
 pub(super) fn original() -> PathBuf {
     let beamnode = Path::new(env!("CARGO_BIN_EXE_beamnode"));
     beamnode.parent().unwrap_or(beamnode).to_owned()
@@ -51,9 +51,7 @@ fn ours() -> PathBuf {
 
 fn fill(copy: &Path) -> io::Result<()> {
     let original = original();
-    for folder in ["deps", "examples"] {
-        fs::create_dir_all(copy.join(folder))?;
-    }
+    fs::create_dir_all(copy.join("deps"))?;
     fs::copy(original.join("beamnode"), copy.join("beamnode"))?;
     // Its file may be another already, or gone; what runs is still at hand.
     if let Some(name) = std::env::current_exe()?.file_name() {
@@ -62,14 +60,6 @@ fn fill(copy: &Path) -> io::Result<()> {
             "/proc/self/exe",
             copy.join("deps").join(name.trim_end_matches(" (deleted)")),
         )?;
-    }
-    for example in fs::read_dir(original.join("examples")).into_iter().flatten() {
-        let example = example?;
-        // Cargo keeps each twice: under its name, and with a hash and further files for itself.
-        let name = example.file_name().to_string_lossy().into_owned();
-        if example.file_type()?.is_file() && !name.contains(['-', '.']) {
-            fs::copy(example.path(), copy.join("examples").join(name))?;
-        }
     }
     Ok(())
 }
