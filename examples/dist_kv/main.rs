@@ -10,16 +10,25 @@
 //! 2> dist_kv:put(color, blue).
 //! 3> gen_server:call({dist_kv, 'rust@build'}, {get, color}).
 //! {ok,blue}
+//!
+//! $ cargo run --example dist_kv -- second secret alice@build
+//! get color
+//! {ok,blue}
+//! put size 7
 //! ```
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
-use beamnode::dist::Cookie;
-use beamnode::node::{ExitReason, Node};
+use beamnode::node::{ExitReason, Node, NodeType};
 use beamnode::otp::{Caller, Context, GenServer};
 use beamnode::term;
-use beamnode::term::Term;
+use beamnode::term::{Atom, Term};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+const NAME: &str = "dist_kv";
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What this node holds.
 #[derive(Default)]
@@ -57,16 +66,69 @@ impl GenServer for Store {
     }
 }
 
+/// A store with all that the one on `seed` has.
+async fn joined(node: &Node, seed: &str) -> Result<Store, Box<dyn Error>> {
+    let mut me = node.process();
+    let all = me
+        .call(
+            (Atom::from_static(NAME), Atom::new(seed)?),
+            Term::atom("all"),
+            PATIENCE,
+        )
+        .await?;
+    match all {
+        Term::Map(pairs) => Ok(Store(pairs.iter().collect())),
+        other => Err(format!("{seed} has no store: {other}").into()),
+    }
+}
+
+/// `put KEY VALUE` and `get KEY`, in Erlang's words; anything else ends the program.
+async fn command(node: &Node, line: &str) -> Result<Option<Term>, Box<dyn Error>> {
+    let mut words = line.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some("put"), Some(key), Some(value)) => {
+            let (key, value): (Term, Term) = (key.parse()?, value.parse()?);
+            let mut nodes = node.nodes(NodeType::Visible);
+            nodes.push(node.name().clone());
+            node.abcast(nodes, NAME, term!({put, (key), (value)})).await;
+            Ok(Some(Term::atom("ok")))
+        }
+        (Some("get"), Some(key), None) => {
+            let key: Term = key.parse()?;
+            let here = (Atom::from_static(NAME), node.name().clone());
+            Ok(Some(node.call(here, term!({get, (key)}), PATIENCE).await?))
+        }
+        _ => Ok(None),
+    }
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(name), Some(cookie)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: dist_kv NAME COOKIE".into());
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (name, cookie, seed) = match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [name, cookie] => (*name, *cookie, None),
+        [name, cookie, seed] => (*name, *cookie, Some(*seed)),
+        _ => return Err("usage: dist_kv NAME COOKIE [NODE]".into()),
     };
-    let node = Node::builder(name).cookie(Cookie::new(&cookie)?).start().await?;
-    node.start_server("dist_kv", Store::default())?;
-    println!("{} serves dist_kv", node.name());
-    tokio::signal::ctrl_c().await?;
+    let node = Node::builder(name).cookie(cookie).start().await?;
+    let store = match seed {
+        Some(seed) => joined(&node, seed).await?,
+        None => Store::default(),
+    };
+    node.start_server(NAME, store)?;
+    println!("{} serves {NAME}", node.name());
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        match command(&node, &line).await? {
+            Some(answer) => println!("{answer}"),
+            None => break,
+        }
+    }
     node.shutdown().await;
     Ok(())
 }

@@ -16,6 +16,14 @@ impl Allowed {
         allowed.get_or_insert_default().extend(nodes);
     }
 
+    /// What is on the list.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let allowed = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<String> = allowed.iter().flatten().cloned().collect();
+        names.sort();
+        names
+    }
+
     /// Whether the list has the node by its name, by its host, or by the part before its host, as `alive@`.
     pub(crate) fn includes(&self, node: &NodeName) -> bool {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {

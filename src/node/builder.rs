@@ -14,6 +14,7 @@ use super::allowed::Allowed;
 use super::connections::{Connections, Wanted};
 use super::modules::Modules;
 use super::naming::Names;
+use super::policy::Policy;
 use super::table::Table;
 use super::{ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration};
 use crate::dist::handshake::{Dialed, Local, LocalName, SETUP_TIME};
@@ -57,6 +58,7 @@ pub struct Builder {
     may_halt: bool,
     output: otp::io::Output,
     input: otp::io::Input,
+    policy: Option<Arc<dyn Policy>>,
 }
 
 /// Who a node is.
@@ -105,7 +107,15 @@ impl Builder {
             may_halt: false,
             output: otp::io::Output::default(),
             input: otp::io::Input::default(),
+            policy: None,
         }
+    }
+
+    /// What peers may do here once they are connected; without it, everything.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
     }
 
     /// The cookie for all peers that get none of their own, as `-setcookie`. Without it, the one in `~/.erlang.cookie`, which is
@@ -321,6 +331,7 @@ impl Builder {
                 Flags::OFFERED
             },
             allowed: Allowed::default(),
+            policy: self.policy,
             names: Names::default(),
             link: Mutex::new(LinkOptions {
                 ticks: Ticks::new(self.net_ticktime, NET_TICKINTENSITY),

@@ -38,6 +38,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The number of the attempt that it came of.
+    pub(crate) fn number(&self) -> u64 {
+        self.id.0
+    }
+
     pub(crate) fn name(&self) -> &Atom {
         &self.name
     }

@@ -27,6 +27,7 @@
 //! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
 //! | `table` | processes by pid and by name |
 //! | `connections`, `allowed`, `naming` | at most one connection to each peer, who may have one, names for those without |
+//! | `policy` | what a peer may do once it is connected |
 //! | `link` | making and accepting connections |
 //! | `events` | `nodeup` and `nodedown` |
 
@@ -47,6 +48,7 @@ mod mailbox;
 mod message;
 mod modules;
 mod naming;
+mod policy;
 mod process;
 #[cfg(test)]
 mod races;
@@ -71,6 +73,7 @@ pub use host::HostError;
 pub use mailbox::MailboxLimits;
 pub use message::{Down, Exit, Item, Message};
 pub use modules::{Exception, Module, Outcome};
+pub use policy::{Action, Policy, Rules, What};
 pub use process::{MonitorOptions, Process, RegisterError, SendError};
 pub use receive::ReceiveError;
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
@@ -88,7 +91,7 @@ use crate::epmd::Resolver;
 use crate::etf::RawTerm;
 use crate::net::{self, LinkOptions};
 use crate::otp;
-use crate::term::{Atom, Pid, Reference};
+use crate::term::{Atom, Pid, Reference, Term};
 use allowed::Allowed;
 use cell::Cell;
 use connections::{Connection, Connections, Wanted};
@@ -111,6 +114,8 @@ struct Inner {
     cookies: Mutex<HashMap<Atom, Cookie>>,
     flags: Flags,
     allowed: Allowed,
+    /// What peers may do; `None` for everything.
+    policy: Option<Arc<dyn Policy>>,
     /// Names for nodes that have none.
     names: Names,
     link: Mutex<LinkOptions>,
@@ -279,6 +284,26 @@ impl Node {
         self.cell(pid)?.info()
     }
 
+    /// The messages that wait for a process of this node; `None` when it does not live.
+    pub(crate) fn messages_of(&self, pid: &Pid) -> Option<Vec<Term>> {
+        let messages = self.cell(pid)?.messages();
+        Some(
+            messages
+                .iter()
+                .filter_map(|message| message.term().ok())
+                .collect(),
+        )
+    }
+
+    pub(crate) fn is_connected(&self, node: &Atom) -> bool {
+        *node == self.0.atom || self.0.connections.up(node).is_some()
+    }
+
+    /// What tells the connection to `node` from earlier ones.
+    pub(crate) fn connection_id(&self, node: &Atom) -> Option<u64> {
+        Some(self.0.connections.up(node)?.number())
+    }
+
     /// Gives a process of this node another group leader; `false` when it does not live.
     pub fn set_group_leader(&self, pid: &Pid, leader: Pid) -> bool {
         self.cell(pid).map(|cell| cell.set_leader(leader)).is_some()
@@ -367,6 +392,14 @@ impl Node {
         self.0.modules.has_module(name)
     }
 
+    pub(crate) fn handle_of_runtime(&self) -> &tokio::runtime::Handle {
+        &self.0.runtime
+    }
+
+    pub(crate) fn module_names(&self) -> Vec<Atom> {
+        self.0.modules.names()
+    }
+
     pub(crate) fn function(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Function> {
         self.0.modules.get(module, function, arity)
     }
@@ -411,6 +444,11 @@ impl Node {
     /// `NAME@HOST`, a host, or `NAME@`. Connections that are up stay.
     pub fn allow(&self, nodes: impl IntoIterator<Item = String>) {
         self.0.allowed.add(nodes);
+    }
+
+    /// The nodes that [`allow`](Self::allow) has named; none means that all may connect.
+    pub(crate) fn allowed(&self) -> Vec<String> {
+        self.0.allowed.names()
     }
 
     /// The time of silence after which a peer counts as down, as `net_kernel:get_net_ticktime/0`.
@@ -665,6 +703,11 @@ impl Node {
 
     /// Delivers one signal to a process of this node, or answers that there is none.
     fn deliver_here(&self, signal: Control, via: Option<&Arc<Connection>>, out: &mut Outbox) {
+        if let Some(connection) = via
+            && !self.admits(connection.name(), &signal)
+        {
+            return out.refuse(signal, via);
+        }
         let cell = match signal::receiver(&signal) {
             Receiver::Pid(pid) => self.cell(pid),
             Receiver::Name(name) => match (&signal, via) {

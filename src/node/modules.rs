@@ -102,6 +102,15 @@ impl Modules {
         functions.keys().any(|(found, _)| found == module)
     }
 
+    /// The names of all modules.
+    pub(crate) fn names(&self) -> Vec<Atom> {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<Atom> = functions.keys().map(|(module, _)| module.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     fn insert(&self, module: Atom, name: Atom, arity: usize, function: Function) {
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
         let arities = functions.entry((module, name)).or_default();

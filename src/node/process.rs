@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cell::{Cell, Telling};
+use super::cell::{Birth, Cell, Telling};
 use super::connections::Connection;
 use super::error::ConnectError;
 use super::message::Item;
@@ -133,6 +133,33 @@ impl Process {
         &self.node
     }
 
+    /// The node on whose behalf the process runs, where another had it made.
+    pub(crate) fn origin(&self) -> Option<&Atom> {
+        self.cell.birth()?.origin.as_ref()
+    }
+
+    /// Notes on whose behalf it runs, and what.
+    pub(crate) fn born_of(&self, parent: &Pid, function: (Atom, Atom, usize)) {
+        let ours = parent.node() == self.node.name();
+        let origin = (!ours).then(|| parent.node().clone());
+        self.cell.born(Birth {
+            origin,
+            parent: parent.clone(),
+            function,
+        });
+    }
+
+    /// Takes over on whose behalf `other` runs.
+    pub(crate) fn inherit(&self, other: &Self) {
+        if let Some(birth) = other.cell.birth() {
+            self.cell.born(Birth {
+                origin: birth.origin.clone(),
+                parent: other.pid().clone(),
+                function: birth.function.clone(),
+            });
+        }
+    }
+
     pub(crate) fn cell(&self) -> &Arc<Cell> {
         &self.cell
     }
@@ -145,6 +172,11 @@ impl Process {
     /// When the name is taken or illegal, or the process has a name or has ended.
     pub fn register(&self, name: &str) -> Result<(), RegisterError> {
         self.node.register(name, self.pid())
+    }
+
+    /// The process's registered name.
+    pub(crate) fn name(&self) -> Option<Atom> {
+        self.cell.name()
     }
 
     /// Gives up the process's registered name, and says which it was.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::cell::{Cell, SpawnFailure};
+use super::cell::{Birth, Cell, SpawnFailure};
 use super::connections::Connection;
 use super::modules::{Exception, Function};
 use super::signal::Outbox;
@@ -233,10 +233,40 @@ pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connect
         let refusal = reply(&request, &Options::default(), Err(Atom::from_static("badopt")));
         return out.push(refusal, via);
     };
+    let origin = match via {
+        Some(via) => Some(via.name().clone()),
+        // What a peer's process does here, it does for the peer.
+        None => node
+            .cell(&request.from)
+            .and_then(|cell| cell.birth()?.origin.clone()),
+    };
+    let function = (
+        request.module.clone(),
+        request.function.clone(),
+        usize::from(request.arity),
+    );
+    if !node.may_spawn(origin.as_ref(), &function) {
+        let refusal = reply(
+            &request,
+            &Options::default(),
+            Err(Atom::from_static("not_allowed")),
+        );
+        return out.push(refusal, via);
+    }
     let me = node.process_of(request.group_leader.clone(), MailboxLimits::default());
     let cell = Arc::clone(me.cell());
+    cell.born(Birth {
+        origin,
+        parent: request.from.clone(),
+        function,
+    });
     watch(&cell, &request, &options, via, out);
-    out.push(reply(&request, &options, Ok(me.pid().clone())), via);
+    let answer = reply(&request, &options, Ok(me.pid().clone()));
+    match via {
+        // Sent as the process begins: what comes of a function that is done at once then leaves in the same write.
+        Some(via) => cell.will_answer(answer, via),
+        None => out.push(answer, None),
+    }
     out.starts.push_back(Start { me, request });
 }
 
@@ -305,10 +335,14 @@ fn start(node: &Node, me: Process, request: &SpawnRequest) {
     let found = arguments
         .as_ref()
         .and_then(|list| node.function(&module, &function, list.len()));
-    task::run(me, async move |me| match (arguments, found) {
-        (None, _) => Err(reason_of("argument_list_decode_failure")),
-        (Some(arguments), None) => Err(Exception::undef(&module, &function, &arguments).exit_reason()),
-        (Some(arguments), Some(found)) => apply(&found, me, arguments).await,
+    task::run(me, async move |me| {
+        let mut out = Outbox::default();
+        me.cell().answer(&mut out);
+        match (arguments, found) {
+            (None, _) => Err(reason_of("argument_list_decode_failure")),
+            (Some(arguments), None) => Err(Exception::undef(&module, &function, &arguments).exit_reason()),
+            (Some(arguments), Some(found)) => apply(&found, me, arguments).await,
+        }
     });
 }
 

@@ -8,8 +8,11 @@
 use std::time::Duration;
 
 use crate::etf::DecodeError;
-use crate::node::{Destination, Item, Message, Node, Process, SendError, Until};
-use crate::term::{List, Pid, Reference, Term};
+use crate::node::{Destination, Item, Message, Node, Process, SendError};
+use crate::term::{Pid, Reference, Term};
+
+/// As good as for ever, to a timer.
+pub(super) const FOR_EVER: Duration = Duration::from_secs(86_400 * 365);
 
 /// A message that a server receives, taken apart.
 #[derive(Debug, Clone)]
@@ -28,22 +31,29 @@ impl Request {
     /// # Errors
     /// When the message is no term.
     pub fn read(message: &Message) -> Result<Self, DecodeError> {
-        let term = message.term()?;
+        message.term().map(Self::of)
+    }
+
+    /// The request that a term is.
+    pub(super) fn of(term: Term) -> Self {
         let Some(tuple) = term.as_tuple() else {
-            return Ok(Self::Info(term));
+            return Self::Info(term);
         };
-        if let Some([Term::Atom(kind), from, request]) = tuple.array::<3>()
-            && kind == *"$gen_call"
+        let Some(Term::Atom(kind)) = tuple.get(0) else {
+            return Self::Info(term);
+        };
+        if kind == *"$gen_call"
+            && let Some([_, from, request]) = tuple.array::<3>()
             && let Some(caller) = Caller::read(&from)
         {
-            return Ok(Self::Call(caller, request));
+            return Self::Call(caller, request);
         }
-        if let Some([Term::Atom(kind), request]) = tuple.array::<2>()
-            && kind == *"$gen_cast"
+        if kind == *"$gen_cast"
+            && let Some([_, request]) = tuple.array::<2>()
         {
-            return Ok(Self::Cast(request));
+            return Self::Cast(request);
         }
-        Ok(Self::Info(term))
+        Self::Info(term)
     }
 }
 
@@ -75,6 +85,11 @@ impl Caller {
             None => Destination::Pid(self.pid.clone()),
         };
         server.post(to, Term::from((self.tag.clone(), reply.into())));
+    }
+
+    /// Whether `sys` of the calling node takes states as `{ok, State}`: so it is since aliases have five words.
+    pub(super) fn wants_ok(&self) -> bool {
+        self.alias().is_some_and(|alias| alias.words().len() > 3)
     }
 
     /// The alias in a tag of the form `[alias | Alias]` or `[[alias | Alias] | _]`.
@@ -142,42 +157,8 @@ impl Process {
     }
 
     async fn call_for_ever(&mut self, server: Item, request: Term) -> Result<Term, CallError> {
-        let monitor = self
-            .monitor_with_alias(server.clone(), Until::ReplyDemonitor)
-            .await;
-        let _pending = Pending {
-            me: self.handle(),
-            monitor: monitor.clone(),
-        };
-        let to = match server {
-            Item::Pid(pid) => Destination::Pid(pid),
-            Item::Name { name, node } => Destination::Remote { name, node },
-        };
-        let tag = Term::List(List::cons(Term::atom("alias"), Term::from(monitor.clone())));
-        let from = (self.pid().clone(), tag.clone());
-        match self
-            .send(to, Term::from((Term::atom("$gen_call"), from, request)))
-            .await
-        {
-            // The monitor says why.
-            Ok(())
-            | Err(
-                SendError::Connect(_) | SendError::ConnectionLost { .. } | SendError::NotRegistered { .. },
-            ) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let answer = self.recv_select(|message| match message {
-            Message::Down(down) if down.reference == monitor => Some(match down.reason.decode() {
-                Ok(reason) => Err(CallError::Down(reason)),
-                Err(error) => Err(error.into()),
-            }),
-            Message::Term(raw) => match raw.decode().ok()?.as_tuple()?.array::<2>()? {
-                [theirs, reply] if theirs == tag => Some(Ok(reply)),
-                _ => None,
-            },
-            _ => None,
-        });
-        answer.await.unwrap_or(Err(CallError::Stopped))
+        let id = self.request(server, Term::atom("$gen_call"), request).await?;
+        self.response(id, FOR_EVER).await
     }
 
     /// Casts `request` to a server, as `gen_server:cast/2`: as a message, so a server that does not exist is no error.
@@ -207,18 +188,5 @@ impl Node {
         patience: Duration,
     ) -> Result<Term, CallError> {
         self.process().call(server, request, patience).await
-    }
-}
-
-/// A call under way: at its end, whatever that is, nothing of it is left.
-struct Pending {
-    me: Process,
-    monitor: Reference,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.me.unalias(&self.monitor);
-        self.me.demonitor_flush(&self.monitor);
     }
 }

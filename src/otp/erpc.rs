@@ -25,26 +25,80 @@ async fn execute_call(me: Process, arguments: Vec<Term>) -> Outcome {
     let [tag, module, function, list] = arguments.as_slice() else {
         return Err(badarg("execute_call", &arguments));
     };
-    let outcome = apply(me, module, function, list).await;
     let class = |class: &'static str| Term::Atom(Atom::from_static(class));
+    if !allowed(&me, module, function, list) {
+        let why = Term::from((Term::atom("erpc"), Term::atom("not_allowed")));
+        return Err(Exception::Exit(Term::from((tag.clone(), class("error"), why))));
+    }
+    let outcome = apply(me, module, function, list).await;
     Err(Exception::Exit(match outcome {
         Ok(value) => Term::from((tag.clone(), class("return"), value)),
         Err(Exception::Throw(value)) => Term::from((tag.clone(), class("throw"), value)),
         Err(Exception::Exit(reason)) => Term::from((tag.clone(), class("exit"), reason)),
-        Err(Exception::Error { reason, stack }) => Term::from((tag.clone(), class("error"), reason, stack)),
+        Err(Exception::Error { reason, stack }) => {
+            let stack = whole(stack, module, function, list);
+            Term::from((tag.clone(), class("error"), reason, stack))
+        }
     }))
+}
+
+/// A stack trace down to the function that was called, and no further, as `erpc` cuts it.
+pub(super) fn whole(stack: Term, module: &Term, function: &Term, list: &Term) -> Term {
+    let (Term::List(entries), Term::List(list)) = (&stack, list) else {
+        return stack;
+    };
+    // A trace that somebody gave stays as it is.
+    if module.is_atom("erlang") && function.is_atom("raise") {
+        return stack;
+    }
+    let arity = list.iter().count();
+    let entry = |arguments: Term| Term::from((module.clone(), function.clone(), arguments, Term::NIL));
+    let mut entries: Vec<Term> = entries.iter().collect();
+    match entries
+        .last()
+        .map(|last| last.as_tuple().and_then(|last| last.array::<4>()))
+    {
+        None => entries.push(entry(Term::List(list.clone()))),
+        Some(Some([m, f, arguments, _])) if m == *module && f == *function => {
+            let same = match &arguments {
+                Term::List(arguments) => arguments.iter().count() == arity,
+                other => *other == Term::from(arity),
+            };
+            if !same {
+                entries.push(entry(Term::from(arity)));
+            }
+        }
+        Some(_) => entries.push(entry(Term::from(arity))),
+    }
+    Term::from(entries)
+}
+
+/// Whether the policy lets the node on whose behalf `me` runs call that.
+pub(super) fn allowed(me: &Process, module: &Term, function: &Term, list: &Term) -> bool {
+    match (module, function, list) {
+        (Term::Atom(module), Term::Atom(function), Term::List(list)) => {
+            let arity = || list.iter().count();
+            me.origin().is_none() || me.node().may_call(me.origin(), module, function, arity())
+        }
+        _ => true,
+    }
 }
 
 /// `apply(Module, Function, Arguments)` in the process `me`.
 pub(super) async fn apply(me: Process, module: &Term, function: &Term, arguments: &Term) -> Outcome {
     let (Term::Atom(module), Term::Atom(function), Term::List(list)) = (module, function, arguments) else {
-        return Err(badarg_in(
-            "erlang",
-            "apply",
-            &[module.clone(), function.clone(), arguments.clone()],
-        ));
+        let arguments = [module.clone(), function.clone(), arguments.clone()];
+        return Err(super::erlang::badarg("apply", &arguments));
     };
     let arguments: Vec<Term> = list.iter().collect();
+    if !me.node().may_call(me.origin(), module, function, arguments.len()) {
+        return Err(Exception::error(
+            Atom::from_static("not_allowed"),
+            module,
+            function,
+            &arguments,
+        ));
+    }
     match me.node().function(module, function, arguments.len()) {
         Some(found) => found(me, arguments).await,
         None => Err(Exception::undef(module, function, &arguments)),
@@ -52,10 +106,6 @@ pub(super) async fn apply(me: Process, module: &Term, function: &Term, arguments
 }
 
 fn badarg(function: &'static str, arguments: &[Term]) -> Exception {
-    badarg_in("erpc", function, arguments)
-}
-
-fn badarg_in(module: &'static str, function: &'static str, arguments: &[Term]) -> Exception {
-    let (module, function) = (Atom::from_static(module), Atom::from_static(function));
+    let (module, function) = (Atom::from_static("erpc"), Atom::from_static(function));
     Exception::error(Atom::from_static("badarg"), &module, &function, arguments)
 }

@@ -4,6 +4,7 @@
 //! that a user's process has not.
 
 mod call;
+mod client;
 mod erlang;
 mod erpc;
 mod gen_server;
@@ -20,10 +21,13 @@ mod supervisor;
 mod tests;
 
 pub use call::{CallError, Caller, Request};
+pub use client::{Answers, RequestId};
+#[cfg(feature = "serde")]
+pub use gen_server::{Answer, Typed, TypedServer};
 pub use gen_server::{Context, GenServer, run_server};
 pub(crate) use net_kernel::ping;
 pub use pg::{ChangeKind, GroupChange, JoinError, LeaveError, Pg, Pids};
-pub use rpc::{Rpc, RpcError};
+pub use rpc::{PendingCall, Rpc, RpcError};
 pub use supervisor::{
     Child, Event as SupervisorEvent, Report as SupervisorReport, Restart, Shutdown, Strategy, Supervisor,
 };

@@ -1,6 +1,6 @@
 //! `net_kernel:monitor_nodes` and `erlang:monitor_node`, as other nodes call them on this one: in Erlang's forms, with Erlang's errors.
 
-use super::erlang::badarg;
+use super::erlang::{badarg, badarg_because};
 use crate::node::{InfoForm, Node, NodeMonitor, NodeType, Outcome, Process};
 use crate::term::{Atom, List, Map, Term};
 
@@ -140,7 +140,7 @@ async fn monitor_node(me: &Process, arguments: &[Term]) -> Outcome {
     match arguments.get(2) {
         None => {}
         Some(Term::List(options)) if options.is_proper() && known(options) => {}
-        Some(_) => return Err(badarg("monitor_node", arguments)),
+        Some(_) => return Err(badarg_because("monitor_node", arguments, "badopt")),
     }
     if flag {
         me.monitor_node(node).await;

@@ -6,7 +6,7 @@
 use tracing::debug;
 
 use super::call::{Caller, Request};
-use super::erpc::apply;
+use super::erpc::{allowed, apply, whole};
 use crate::node::{Destination, Exception, Node, Process};
 use crate::term::{Atom, Pid, Term};
 
@@ -31,10 +31,12 @@ struct Order {
     tag: Atom,
     function: [Term; 3],
     leader: Option<Pid>,
+    /// Who asks for it.
+    from: Pid,
 }
 
 impl Order {
-    fn read(request: &Term) -> Option<Self> {
+    fn read(request: &Term, from: &Pid) -> Option<Self> {
         let [Term::Atom(tag), module, function, arguments, leader] = request.as_tuple()?.array::<5>()? else {
             return None;
         };
@@ -47,18 +49,34 @@ impl Order {
             tag,
             function: [module, function, arguments],
             leader,
+            from: from.clone(),
         })
     }
 
     /// Runs the function in a process of its own, whose result goes to `done`.
     fn run(self, rex: &Process, done: impl FnOnce(&Process, Term) + Send + 'static) {
         let me = rex.node().process();
+        if let [Term::Atom(module), Term::Atom(function), list] = &self.function {
+            let arity = list.as_list().map_or(0, |list| list.iter().count());
+            me.born_of(&self.from, (module.clone(), function.clone(), arity));
+        }
         let leader = self.leader.unwrap_or_else(|| rex.group_leader());
         me.set_group_leader(leader);
         me.run(async move |me| {
             let [module, function, arguments] = &self.function;
             let handle = me.handle();
-            let outcome = apply(me, module, function, arguments).await;
+            let outcome = if allowed(&me, module, function, arguments) {
+                let outcome = apply(me, module, function, arguments).await;
+                outcome.map_err(|exception| match exception {
+                    Exception::Error { reason, stack } => Exception::Error {
+                        reason,
+                        stack: whole(stack, module, function, arguments),
+                    },
+                    other => other,
+                })
+            } else {
+                Err(Exception::Exit(Term::atom("not_allowed")))
+            };
             done(&handle, result(outcome));
             Ok(())
         });
@@ -66,7 +84,7 @@ impl Order {
 }
 
 async fn call(rex: &Process, caller: Caller, request: &Term) {
-    match Order::read(request) {
+    match Order::read(request, caller.pid()) {
         Some(order) if order.tag == *"call" => order.run(rex, move |me, result| caller.reply(me, result)),
         Some(order) if order.tag == *"block_call" => {
             // The point of it: nothing else is served meanwhile.
@@ -82,7 +100,13 @@ async fn call(rex: &Process, caller: Caller, request: &Term) {
 }
 
 fn cast(rex: &Process, request: &Term) {
-    match Order::read(request) {
+    // Who casts does not say so; its group leader is as near as one can get.
+    let leader = request.as_tuple().and_then(|tuple| tuple.get(4));
+    let from = match &leader {
+        Some(Term::Pid(leader)) => leader,
+        _ => rex.pid(),
+    };
+    match Order::read(request, from) {
         Some(order) if order.tag == *"cast" => order.run(rex, |_, _| {}),
         _ => debug!(%request, "rex: a cast that is not served"),
     }
@@ -101,7 +125,7 @@ fn info(rex: &Process, message: &Term) {
             rex.post(&from, Term::from((Term::atom("features_reply"), node, features)));
         }
         Term::Tuple(tuple) => {
-            if let Some(order) = Order::read(&request)
+            if let Some(order) = Order::read(&request, &from)
                 && order.tag == *"call"
             {
                 return order.run(rex, move |me, result| me.post(&from, tagged(result)));
@@ -129,8 +153,15 @@ fn info(rex: &Process, message: &Term) {
 fn result(outcome: Result<Term, Exception>) -> Term {
     let failed = |reason: Term| Term::from((Term::atom("badrpc"), (Term::atom("EXIT"), reason)));
     match outcome {
+        Err(Exception::Throw(value)) if is_exit(&value) => Term::from((Term::atom("badrpc"), value)),
         Ok(value) | Err(Exception::Throw(value)) => value,
         Err(Exception::Exit(reason)) => failed(reason),
         Err(Exception::Error { reason, stack }) => failed(Term::from((reason, stack))),
     }
+}
+
+/// `{'EXIT', _}`, which `rpc` takes for a failure when it is thrown.
+fn is_exit(value: &Term) -> bool {
+    let pair = value.as_tuple().and_then(|tuple| tuple.array::<2>());
+    pair.is_some_and(|[tag, _]| tag.is_atom("EXIT"))
 }

@@ -13,6 +13,9 @@ mod wire;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = inside::examples::main() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some("--inside") => inside::main(),

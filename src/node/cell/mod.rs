@@ -9,7 +9,7 @@ mod own;
 mod signals;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::sync::oneshot;
@@ -34,7 +34,19 @@ pub(crate) use signals::abandon;
 pub(crate) struct Cell {
     pid: Pid,
     number: Number,
+    /// How it came into being, where a spawn request or a call did that.
+    birth: OnceLock<Box<Birth>>,
     state: Mutex<State>,
+}
+
+/// Who had a process made, and what it was made to run.
+#[derive(Debug)]
+pub(crate) struct Birth {
+    /// The node on whose behalf it runs, if not this one.
+    pub(crate) origin: Option<Atom>,
+    pub(crate) parent: Pid,
+    /// Module, name and arity.
+    pub(crate) function: (Atom, Atom, usize),
 }
 
 #[derive(Debug)]
@@ -42,6 +54,8 @@ struct State {
     /// Why the process ended; `None` while it lives.
     exited: Option<RawTerm>,
     mailbox: Mailbox,
+    /// The answer to the spawn request that the process comes from, until it is sent: nothing may go there before it.
+    answer: Option<(Control, Arc<Connection>)>,
     /// Woken by a new message.
     receiver: Option<Waker>,
     /// Woken when the process ends, so that its task does too.
@@ -110,6 +124,10 @@ pub struct ProcessInfo {
     pub trap_exit: bool,
     /// Its group leader.
     pub group_leader: Pid,
+    /// The module, name and arity of the function that it was spawned to run, if it was.
+    pub initial_call: Option<(Atom, Atom, usize)>,
+    /// Who spawned it by such a function.
+    pub parent: Option<Pid>,
 }
 
 /// Why there is no new process.
@@ -143,6 +161,7 @@ impl Cell {
         let state = State {
             exited: None,
             mailbox: Mailbox::new(limits),
+            answer: None,
             receiver: None,
             task: None,
             trap_exit: false,
@@ -159,6 +178,7 @@ impl Cell {
         Self {
             pid,
             number,
+            birth: OnceLock::new(),
             state: Mutex::new(state),
         }
     }
@@ -169,6 +189,28 @@ impl Cell {
 
     pub(crate) fn number(&self) -> Number {
         self.number
+    }
+
+    pub(crate) fn birth(&self) -> Option<&Birth> {
+        self.birth.get().map(Box::as_ref)
+    }
+
+    pub(crate) fn born(&self, birth: Birth) {
+        let _ = self.birth.set(Box::new(birth));
+    }
+
+    /// Keeps the answer to a spawn request that came over a connection, for [`answer`](Self::answer) or the end of the process,
+    /// whichever comes first.
+    pub(crate) fn will_answer(&self, answer: Control, via: &Arc<Connection>) {
+        self.lock().answer = Some((answer, Arc::clone(via)));
+    }
+
+    /// Sends that answer, unless it has been.
+    pub(crate) fn answer(&self, out: &mut Outbox) {
+        let mut state = self.lock();
+        if let Some((signal, via)) = state.answer.take() {
+            out.push(signal, Some(&via));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -262,6 +304,9 @@ impl Cell {
     }
 
     fn end(&self, state: &mut State, reason: RawTerm, out: &mut Outbox) {
+        if let Some((signal, via)) = state.answer.take() {
+            out.push(signal, Some(&via));
+        }
         state.mailbox.clear();
         state.aliases = HashMap::new();
         state.spawning = HashMap::new();

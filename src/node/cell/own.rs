@@ -356,6 +356,8 @@ impl Cell {
                 .collect(),
             trap_exit: state.trap_exit,
             group_leader: state.leader.clone(),
+            initial_call: self.birth().map(|birth| birth.function.clone()),
+            parent: self.birth().map(|birth| birth.parent.clone()),
         })
     }
 
@@ -392,6 +394,14 @@ impl Cell {
 
     pub(crate) fn name(&self) -> Option<Atom> {
         self.lock().name.clone()
+    }
+
+    /// A copy of what waits.
+    pub(crate) fn messages(&self) -> Vec<Message> {
+        let state = self.lock();
+        (0..)
+            .map_while(|index| state.mailbox.get(index).cloned())
+            .collect()
     }
 
     pub(crate) fn mailbox_len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::format::chars;
 use crate::node::{Destination, Item, Message, Process, SendError};
-use crate::term::{List, Term};
+use crate::term::{List, Pid, Term};
 
 /// Why nothing was printed or read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -101,7 +101,11 @@ impl Process {
     }
 
     async fn ask_leader(&self, request: Term) -> Result<Term, IoError> {
-        let leader = self.group_leader();
+        self.ask_device(self.group_leader(), request).await
+    }
+
+    /// Sends a device a request, from a process of its own, and gives what it answers.
+    pub(crate) async fn ask_device(&self, leader: Pid, request: Term) -> Result<Term, IoError> {
         let mut me = self.node().process();
         let monitor = me.monitor(Item::Pid(leader.clone())).await;
         let message = (

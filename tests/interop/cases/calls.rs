@@ -77,6 +77,19 @@ pub(crate) async fn rpc_to_subject(bed: Bed) {
     }
 }
 
+/// Some two hundred calls, each by `rpc`, `erpc` and spawn: the subject gives what a BEAM node in the same place gives.
+pub(crate) async fn table(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let bob = bed.erl("bob", "b").start().await;
+    // Hidden, so that neither of the two sees more of a cluster than the other.
+    let alice = bed.erl("alice", "a").hidden().start().await;
+    let differences = format!("call_table:differences('{}', '{}')", bob.node(), subject.node());
+    let found = alice
+        .eval_in("table", differences, Duration::from_secs(100))
+        .await;
+    assert_eq!(found, "[]");
+}
+
 /// A call under way when the subject is killed.
 pub(crate) async fn subject_killed_in_call(bed: Bed) {
     let subject = bed.subject().start().await;

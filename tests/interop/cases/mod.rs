@@ -11,11 +11,14 @@ mod command;
 mod down;
 mod echo;
 mod epmd;
+mod examples;
 mod figures;
 mod pg;
 mod ping;
 mod processes;
+mod servers;
 mod services;
+mod tools;
 
 /// One thing that must hold, on every release.
 pub(crate) struct Case {
@@ -141,6 +144,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(processes::monitors_by_us).rust_only(),
         case!(processes::aliases_by_us).rust_only(),
         case!(processes::at_random).rust_only(),
+        case!(calls::table),
         case!(calls::rpc_to_subject),
         case!(calls::subject_killed_in_call),
         case!(calls::rpc_by_us).rust_only(),
@@ -157,6 +161,19 @@ pub(crate) fn all() -> Vec<Case> {
             .only_with(29),
         case!(pg::by_us).rust_only(),
         case!(pg::pubsub).rust_only(),
+        case!(examples::echo).rust_only(),
+        case!(examples::dist_kv).rust_only(),
+        case!(examples::pool).rust_only(),
+        case!(servers::handlers).rust_only(),
+        case!(servers::system_messages).rust_only(),
+        case!(servers::typed).rust_only(),
+        case!(servers::their_kinds).rust_only(),
+        case!(servers::policy).rust_only(),
+        case!(servers::killed_at_random).rust_only(),
+        case!(servers::killed_at_random_by_us).rust_only(),
+        case!(servers::many).rust_only(),
+        case!(tools::erl_call).both(),
+        case!(tools::observer_asks).both(),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::random_bytes),

@@ -386,7 +386,7 @@ pub(crate) async fn at_random(bed: Bed) {
     node.shutdown().await;
 }
 
-fn rand_seed() -> u64 {
+pub(super) fn rand_seed() -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0)
 }

@@ -5,6 +5,7 @@
 mod beam;
 pub(crate) mod connector;
 pub(crate) mod epmd;
+pub(crate) mod examples;
 mod outside;
 mod recorder;
 mod rust;
@@ -93,6 +94,11 @@ impl Bed {
     /// The node that is judged, named `rust`: ours, or a BEAM node when the judge itself is tried.
     pub(crate) fn subject(&self) -> SubjectBuilder {
         SubjectBuilder::new(self.clone(), "rust")
+    }
+
+    /// A program of `examples/`, on the host `rust`.
+    pub(crate) fn example(&self, name: &str, arguments: &[&str]) -> examples::Example {
+        examples::Example::start(name, arguments)
     }
 
     /// A real node, `ALIVE@HOST`, started by `erl`.

@@ -50,7 +50,17 @@ pub(super) struct Printed {
 
 impl RustNode {
     pub(super) fn spawn(program: &Path, arguments: &[String]) -> Self {
-        let mut command = Command::new(program);
+        Self::run(Command::new(program), arguments)
+    }
+
+    /// An example, of which this program is made too.
+    pub(super) fn example(name: &str, arguments: &[String]) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+        command.env(super::examples::VARIABLE, name);
+        Self::run(command, arguments)
+    }
+
+    fn run(mut command: Command, arguments: &[String]) -> Self {
         command
             .args(arguments)
             .stdin(Stdio::piped())
@@ -95,6 +105,13 @@ impl RustNode {
         let answered = self.output.wait("answer ", stdin.1, LIMIT).await;
         let mut answers = answered.lines().filter_map(|line| line.strip_prefix("answer "));
         answers.next_back().expect("an answer").to_owned()
+    }
+
+    /// Writes it a line.
+    pub(super) async fn line(&self, line: &str) {
+        let mut stdin = self.stdin.lock().await;
+        let written = stdin.0.write_all(format!("{line}\n").as_bytes()).await;
+        written.expect("it reads lines");
     }
 
     /// Its standard output: node events.

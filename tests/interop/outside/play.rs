@@ -178,7 +178,7 @@ impl Play {
         let context = serde_json::to_string(&context).map_err(|error| error.to_string())?;
         let mut environment = vec![(CONTEXT.to_owned(), context)];
         // What a case makes up at random it makes up again from the seed that it has printed.
-        for passed in ["BED_SEED", "RUST_BACKTRACE", "RUST_LOG"] {
+        for passed in ["BED_SEED", "BED_ROUNDS", "RUST_BACKTRACE", "RUST_LOG"] {
             if let Ok(value) = std::env::var(passed) {
                 environment.push((passed.to_owned(), value));
             }

@@ -1,14 +1,25 @@
 //! Servers in Rust that behave as OTP's `gen_server`.
 //!
 //! A [`GenServer`] is state with handlers. It is started as a process, and what `gen_server:call`, `cast` and their kin send there
-//! reaches it, from Rust and from every node of the cluster. System messages (`sys:get_state/1`, `sys:get_status/1`, `sys:suspend/1`,
-//! `sys:resume/1`, `sys:terminate/2`) are answered for it.
+//! reaches it, from Rust and from every node of the cluster. System messages, those of the module `sys`, are answered for it. A
+//! [`TypedServer`] is one whose requests and answers are Rust types.
+
+mod system;
+#[cfg(feature = "serde")]
+mod typed;
+
+#[cfg(feature = "serde")]
+pub use typed::{Answer, Typed, TypedServer};
+
+use std::time::Duration;
 
 use tracing::{error, warn};
 
+use system::System;
+
 use super::call::{Caller, Request};
 use crate::node::{ExitReason, Message, Node, Process, RegisterError};
-use crate::term::{Atom, List, Pid, Term};
+use crate::term::{Atom, Pid, Term};
 
 /// A server's state, and what it does with what it receives.
 ///
@@ -76,10 +87,13 @@ pub trait GenServer: Send + Sized + 'static {
         context: &mut Context,
         message: Message,
     ) -> impl Future<Output = Result<(), ExitReason>> + Send {
-        match message.term() {
-            Ok(message) => warn!(server = %context.process().pid(), %message, "unexpected message"),
-            Err(error) => warn!(server = %context.process().pid(), %error, "a message that is no term"),
-        }
+        unasked(context, &message);
+        async { Ok(()) }
+    }
+
+    /// Nothing has come for as long as [`Context::timeout`] said: where Erlang's servers get the message `timeout`.
+    fn timed_out(&mut self, context: &mut Context) -> impl Future<Output = Result<(), ExitReason>> + Send {
+        let _ = context;
         async { Ok(()) }
     }
 
@@ -103,6 +117,31 @@ pub trait GenServer: Send + Sized + 'static {
     fn state(&self) -> Term {
         Term::atom("undefined")
     }
+
+    /// Takes on another state, for `sys:replace_state/2`, which gets here with functions that this node has. Refused unless said otherwise.
+    ///
+    /// # Errors
+    /// When the state is not to be replaced, or not by this.
+    fn replace_state(&mut self, state: Term) -> Result<(), ExitReason> {
+        let _ = state;
+        Err(ExitReason::from(Term::atom("undef")))
+    }
+
+    /// `sys:change_code/4` of the server while it is suspended. Nothing needs to be done unless said otherwise.
+    fn code_change(
+        &mut self,
+        context: &mut Context,
+        old_version: Term,
+        extra: Term,
+    ) -> impl Future<Output = Result<(), ExitReason>> + Send {
+        let _ = (context, old_version, extra);
+        async { Ok(()) }
+    }
+
+    /// The name that the server's code has where Erlang shows a module.
+    fn module(&self) -> &'static str {
+        "gen_server"
+    }
 }
 
 /// What a server's handlers have at hand.
@@ -110,6 +149,7 @@ pub trait GenServer: Send + Sized + 'static {
 pub struct Context {
     process: Process,
     continuation: Option<Term>,
+    timeout: Option<Duration>,
 }
 
 impl Context {
@@ -128,6 +168,17 @@ impl Context {
     /// Has [`GenServer::continued`] called with this, after the handler and before anything else is received: `{continue, Term}`.
     pub fn continue_with(&mut self, continuation: Term) {
         self.continuation = Some(continuation);
+    }
+
+    /// Has [`GenServer::timed_out`] called if nothing is received for this long after the handler: `{noreply, State, Timeout}`. Whatever is
+    /// received, ends it.
+    pub fn timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    /// Links the server with the process, as `gen_server:start_link` does with who starts it.
+    pub async fn link(&self, pid: &Pid) {
+        self.process.link(pid).await;
     }
 }
 
@@ -156,6 +207,7 @@ pub async fn run_server(process: Process, mut server: impl GenServer) -> Result<
     let mut context = Context {
         process,
         continuation: None,
+        timeout: None,
     };
     server.init(&mut context).await?;
     let reason = match serve(&mut server, &mut context).await {
@@ -179,22 +231,56 @@ async fn serve(server: &mut impl GenServer, context: &mut Context) -> Result<(),
         while let Some(continuation) = context.continuation.take() {
             server.continued(context, continuation).await?;
         }
-        let Some(message) = context.process.recv().await else {
+        let received = match context.timeout.take() {
+            None => context.process.recv().await,
+            Some(timeout) => match tokio::time::timeout(timeout, context.process.recv()).await {
+                Ok(received) => received,
+                Err(_) => {
+                    server.timed_out(context).await?;
+                    continue;
+                }
+            },
+        };
+        let Some(message) = received else {
             return Ok(());
         };
-        if let Some(request) = System::read(&message) {
-            system(server, context, request).await?;
-            continue;
-        }
-        match Request::read(&message) {
-            Ok(Request::Call(from, request)) => {
-                if let Some(reply) = server.call(context, request, &from).await? {
-                    from.reply(&context.process, reply);
-                }
+        handle(server, context, message).await?;
+    }
+}
+
+/// Handles one message, which is decoded once.
+async fn handle(
+    server: &mut impl GenServer,
+    context: &mut Context,
+    message: Message,
+) -> Result<(), ExitReason> {
+    let term = match &message {
+        Message::Term(raw) => raw.decode(),
+        _ => return server.info(context, message).await,
+    };
+    let Ok(term) = term else {
+        return server.info(context, message).await;
+    };
+    if let Some(request) = System::of(&term) {
+        return system::handle(server, context, request).await;
+    }
+    match Request::of(term) {
+        Request::Call(from, request) => {
+            if let Some(reply) = server.call(context, request, &from).await? {
+                from.reply(&context.process, reply);
             }
-            Ok(Request::Cast(request)) => server.cast(context, request).await?,
-            Ok(Request::Info(_)) | Err(_) => server.info(context, message).await?,
+            Ok(())
         }
+        Request::Cast(request) => server.cast(context, request).await,
+        Request::Info(_) => server.info(context, message).await,
+    }
+}
+
+/// Logs a message that nobody has asked for.
+fn unasked(context: &Context, message: &Message) {
+    match message.term() {
+        Ok(message) => warn!(server = %context.process().pid(), %message, "unexpected message"),
+        Err(error) => warn!(server = %context.process().pid(), %error, "a message that is no term"),
     }
 }
 
@@ -204,94 +290,4 @@ fn unexpected(kind: &'static str, request: Term) -> ExitReason {
         Term::atom(kind),
         request,
     )))
-}
-
-/// A system message: `{system, From, Request}` of the module `sys`.
-struct System {
-    from: Caller,
-    request: Term,
-}
-
-impl System {
-    fn read(message: &Message) -> Option<Self> {
-        let Message::Term(raw) = message else { return None };
-        let [Term::Atom(tag), from, request] = raw.decode().ok()?.as_tuple()?.array::<3>()? else {
-            return None;
-        };
-        let from = Caller::read(&from).filter(|_| tag == *"system")?;
-        Some(Self { from, request })
-    }
-}
-
-/// Answers a system message; one that suspends the server, and those that come until it is resumed.
-async fn system(
-    server: &mut impl GenServer,
-    context: &mut Context,
-    request: System,
-) -> Result<(), ExitReason> {
-    let mut suspended = false;
-    let mut next = Some(request);
-    while let Some(System { from, request }) = next {
-        let reply = |reply: Term| from.reply(&context.process, reply);
-        let ok = || Term::atom("ok");
-        let word = match &request {
-            Term::Atom(word) => word.as_str(),
-            Term::Tuple(_) => "",
-            _ => "unknown",
-        };
-        match word {
-            "get_state" => reply(Term::from((ok(), server.state()))),
-            "get_status" => reply(status(server, &context.process, suspended)),
-            "suspend" => {
-                suspended = true;
-                reply(ok());
-            }
-            "resume" => {
-                suspended = false;
-                reply(ok());
-            }
-            _ => match request.as_tuple().and_then(|tuple| tuple.array()) {
-                Some([Term::Atom(word), reason]) if word == *"terminate" => {
-                    reply(ok());
-                    return Err(ExitReason::from(reason));
-                }
-                _ => reply(Term::from((
-                    Term::atom("error"),
-                    (Term::atom("unknown_system_msg"), request.clone()),
-                ))),
-            },
-        }
-        if !suspended {
-            return Ok(());
-        }
-        // Only system messages get through to a server that is suspended.
-        next = context.process.recv_select(System::read).await;
-    }
-    Ok(())
-}
-
-/// `{status, Pid, {module, Module}, [Dictionary, SystemState, Parent, Debug, Misc]}`.
-fn status(server: &impl GenServer, process: &Process, suspended: bool) -> Term {
-    let state = Term::atom(if suspended { "suspended" } else { "running" });
-    let header = Term::from((
-        Term::atom("header"),
-        Term::List(List::from_chars(&format!("Status for {}", process.pid()))),
-    ));
-    let data = Term::from((
-        Term::atom("data"),
-        vec![Term::from((
-            Term::List(List::from_chars("State")),
-            server.state(),
-        ))],
-    ));
-    let misc = Term::from(vec![header, data]);
-    let details = Term::from(vec![
-        Term::NIL,
-        state,
-        Term::from(process.pid().clone()),
-        Term::NIL,
-        misc,
-    ]);
-    let module = Term::from((Term::atom("module"), Term::atom("gen_server")));
-    Term::from((Term::atom("status"), process.pid().clone(), module, details))
 }

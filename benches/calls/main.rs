@@ -1,0 +1,352 @@
+//! Calls a second by `rpc`, `erpc` and `gen_server`: from a BEAM node to ours, from ours to a BEAM node, between ours, and between BEAM
+//! nodes, interleaved in one run, with the processor time that each side takes.
+//!
+//!     cargo bench --bench calls                  # OTP 29 in a container
+//!     BENCH_OTP=27 BENCH_ROUNDS=9 BENCH_MS=1000 cargo bench --bench calls
+//!
+//! One caller is measured with both sides on one core, 64 callers with all cores. `docs/benchmarks-calls.md` has the figures.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use beamnode::node::{ExitReason, Node};
+use beamnode::otp::{Caller, Context, GenServer};
+use beamnode::term::{Atom, Term};
+
+const COOKIE: &str = "bench";
+const KINDS: [&str; 3] = ["rpc", "erpc", "gen_server"];
+const SCRIPT: &str = include_str!("call_bench.erl");
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match arguments.get(1).map(String::as_str) {
+        Some("--inner") => inner(),
+        Some("--node") => node(&arguments[2], arguments[3] == "pinned"),
+        _ => outer(),
+    }
+}
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    let set = std::env::var(name).ok().and_then(|value| value.parse().ok());
+    set.unwrap_or(otherwise)
+}
+
+/// Runs this program in a container of the release, whose only network is its own loopback.
+fn outer() {
+    let program = std::env::current_exe().expect("this program has a path");
+    let name = program
+        .file_name()
+        .expect("a file")
+        .to_string_lossy()
+        .into_owned();
+    let folder = program.parent().expect("a folder").display().to_string();
+    let image = format!("beamnode-otp:{}", setting("BENCH_OTP", 29));
+    let mut command = Command::new("docker");
+    command.args([
+        "run",
+        "--rm",
+        "--init",
+        "--network",
+        "none",
+        "--volume",
+        &format!("{folder}:/bench:ro"),
+    ]);
+    for name in ["BENCH_ROUNDS", "BENCH_MS"] {
+        if let Ok(value) = std::env::var(name) {
+            command.args(["--env", &format!("{name}={value}")]);
+        }
+    }
+    let status = command
+        .args([&image, &format!("/bench/{name}"), "--inner"])
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "no run in {image}; tests/bed/images makes it"
+    );
+}
+
+/// A node in a process of its own that does as it is told.
+struct Part {
+    process: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    name: String,
+    pid: u32,
+}
+
+impl Part {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("it starts");
+        let stdin = process.stdin.take().expect("a pipe");
+        let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut part = Self {
+            process,
+            stdin,
+            stdout,
+            name: String::new(),
+            pid: 0,
+        };
+        let ready = part.line();
+        let mut words = ready.split_whitespace().skip(1);
+        part.name = words.next().expect("a name").to_owned();
+        part.pid = words.next().and_then(|pid| pid.parse().ok()).expect("a pid");
+        part
+    }
+
+    fn beam(name: &str, pinned: bool) -> Self {
+        let mut command = command("erl", pinned);
+        if pinned {
+            command.args(["+S", "1:1"]);
+        }
+        command.args(["-noinput", "-noshell", "-sname", name, "-setcookie", COOKIE]);
+        command.args([
+            "-kernel",
+            "logger_level",
+            "none",
+            "-pa",
+            "/tmp",
+            "-s",
+            "call_bench",
+        ]);
+        // Standard input is the program's, not the shell's.
+        Self::start(reading(command))
+    }
+
+    fn rust(name: &str, pinned: bool) -> Self {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut command = command(&program.display().to_string(), pinned);
+        command.args(["--node", name, if pinned { "pinned" } else { "free" }]);
+        Self::start(command)
+    }
+
+    fn line(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.stdout.read_line(&mut line).expect("it answers");
+            assert!(read > 0, "{} has ended", self.name);
+            if line.starts_with("ready ") || line.starts_with(|first: char| first.is_ascii_digit()) {
+                return line;
+            }
+        }
+    }
+
+    fn run(&mut self, order: &str) -> u64 {
+        writeln!(self.stdin, "{order}").expect("it reads");
+        self.line().trim().parse().expect("a count")
+    }
+
+    /// Processor time so far, in hundredths of a second.
+    fn cpu(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let mut next = || {
+            fields
+                .next()
+                .and_then(|field| field.parse::<u64>().ok())
+                .expect("a number")
+        };
+        next() + next()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn command(program: &str, pinned: bool) -> Command {
+    if pinned {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", program]);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+/// `-noinput` is what keeps `erl` from its standard input.
+fn reading(command: Command) -> Command {
+    let mut reading = Command::new(command.get_program());
+    reading.args(command.get_args().filter(|argument| *argument != "-noinput"));
+    reading
+}
+
+/// What one pair did in one round: calls, and hundredths of a second of each side.
+#[derive(Clone, Copy)]
+struct Measured {
+    rate: f64,
+    caller: f64,
+    server: f64,
+}
+
+fn inner() {
+    std::fs::write("/tmp/call_bench.erl", SCRIPT).expect("a file");
+    let compiled = Command::new("erlc")
+        .args(["-o", "/tmp", "/tmp/call_bench.erl"])
+        .status();
+    assert!(compiled.is_ok_and(|status| status.success()), "erlc");
+    let _ = Command::new("epmd").arg("-daemon").status();
+    let (rounds, time) = (setting("BENCH_ROUNDS", 7), setting("BENCH_MS", 400));
+    for (callers, pinned) in [(1, true), (64, false)] {
+        let mut parts = [
+            Part::beam("alice", pinned),
+            Part::beam("bob", pinned),
+            Part::rust("ann", pinned),
+            Part::rust("ben", pinned),
+        ];
+        println!(
+            "{callers} callers, {}",
+            if pinned { "all on one core" } else { "on all cores" }
+        );
+        println!("             BEAM-BEAM     BEAM-ours             ours-BEAM             ours-ours");
+        for kind in KINDS {
+            let pairs = [(0, 1), (0, 3), (2, 1), (2, 3)];
+            let mut all = [const { Vec::new() }; 4];
+            for round in 0..=rounds {
+                for step in 0..4_usize {
+                    // Another order in each round.
+                    let which = (step + usize::try_from(round).unwrap_or(0)) % 4;
+                    let (from, to) = pairs[which];
+                    let measured = measure(&mut parts, kind, (from, to), callers, time);
+                    // The first round warms up.
+                    if round > 0 {
+                        all[which].push(measured);
+                    }
+                }
+            }
+            let [beam, served, asking, ours] = all.map(median);
+            let show = |one: Measured| {
+                format!(
+                    "{:7.0}/s {:4.2} ({:4.1}+{:4.1} us)",
+                    one.rate,
+                    one.rate / beam.rate,
+                    one.caller,
+                    one.server
+                )
+            };
+            println!(
+                "{kind:10} {:7.0}/s ({:4.1}+{:4.1} us)  {}  {}  {}",
+                beam.rate,
+                beam.caller,
+                beam.server,
+                show(served),
+                show(asking),
+                show(ours)
+            );
+            println!(
+                "{:10} served: ours {:.2} of the caller's CPU",
+                "",
+                served.server / served.caller
+            );
+        }
+    }
+}
+
+fn measure(
+    parts: &mut [Part; 4],
+    kind: &str,
+    (from, to): (usize, usize),
+    callers: u32,
+    time: u64,
+) -> Measured {
+    let order = format!("{kind} {} {callers} {time}", parts[to].name);
+    let before = (parts[from].cpu(), parts[to].cpu());
+    let calls = parts[from].run(&order);
+    let after = (parts[from].cpu(), parts[to].cpu());
+    #[expect(clippy::cast_precision_loss, reason = "counts of a second")]
+    let [calls, caller, server, time] =
+        [calls, after.0 - before.0, after.1 - before.1, time].map(|n| n as f64);
+    Measured {
+        rate: calls * 1000.0 / time,
+        // Hundredths of a second, in microseconds a call.
+        caller: caller * 10_000.0 / calls,
+        server: server * 10_000.0 / calls,
+    }
+}
+
+fn median(mut all: Vec<Measured>) -> Measured {
+    let mut by = |key: fn(&Measured) -> f64| {
+        all.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        key(&all[all.len() / 2])
+    };
+    Measured {
+        rate: by(|one| one.rate),
+        caller: by(|one| one.caller),
+        server: by(|one| one.server),
+    }
+}
+
+struct Echo;
+
+impl GenServer for Echo {
+    async fn call(&mut self, _: &mut Context, request: Term, _: &Caller) -> Result<Option<Term>, ExitReason> {
+        Ok(Some(request))
+    }
+}
+
+/// A node of ours: it serves, and calls as it is told.
+fn node(name: &str, pinned: bool) {
+    let mut builder = if pinned {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder.enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let node = Node::short(name).cookie(COOKIE).start().await.expect("it starts");
+        node.start_server("bench", Echo).expect("the name is free");
+        println!("ready {} {}", node.name(), std::process::id());
+        loop {
+            let line = tokio::task::spawn_blocking(|| {
+                let mut line = String::new();
+                std::io::stdin().lock().read_line(&mut line).map(|_| line)
+            });
+            let Ok(Ok(line)) = line.await else { return };
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [kind, peer, callers, time] = words.as_slice() else {
+                return;
+            };
+            node.ping(peer).await.expect("it answers");
+            let (callers, time) = (callers.parse().expect("a count"), time.parse().expect("a time"));
+            println!("{}", run(&node, kind, peer, callers, time).await);
+        }
+    });
+}
+
+async fn run(node: &Node, kind: &str, peer: &str, callers: u32, time: u64) -> u64 {
+    let over = Arc::new(AtomicBool::new(false));
+    let calls = (0..callers).map(|_| {
+        let (node, kind, peer, over) = (node.clone(), kind.to_owned(), peer.to_owned(), Arc::clone(&over));
+        tokio::spawn(async move {
+            let mut count = 0;
+            let mut me = node.process();
+            let server = (Atom::from_static("bench"), Atom::new(&peer).expect("a name"));
+            let rpc = node.rpc(&peer);
+            while !over.load(Ordering::Relaxed) {
+                if kind == "gen_server" {
+                    let answer = me.call(server.clone(), Term::atom("hello"), Duration::from_secs(60));
+                    answer.await.expect("an answer");
+                } else {
+                    rpc.call("erlang", "is_alive", []).await.expect("a value");
+                }
+                count += 1;
+            }
+            count
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    tokio::time::sleep(Duration::from_millis(time)).await;
+    over.store(true, Ordering::Relaxed);
+    let mut sum = 0;
+    for call in calls {
+        sum += call.await.unwrap_or(0);
+    }
+    sum
+}

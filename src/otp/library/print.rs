@@ -1,0 +1,123 @@
+//! `io`: printing, on the group leader of who calls or on a process that is named.
+
+use super::super::io::IoError;
+use super::error_in;
+use crate::node::{Exception, Node, Outcome, Process};
+use crate::term::{Atom, List, Term};
+
+pub(super) fn start(node: &Node) {
+    let io = node.module("io");
+    for name in ["format", "fwrite"] {
+        io.function(name, 1, move |me, arguments| async move {
+            let [format] = arguments.as_slice() else {
+                return Err(badarg(name, 1));
+            };
+            print(&me, name, 1, None, formatted(format, &Term::NIL)).await
+        });
+        io.function(name, 2, move |me, arguments| async move {
+            match arguments.as_slice() {
+                // A device and a format without arguments.
+                [device, format] if device_of(&me, device).is_some() && !is_text(device) => {
+                    print(&me, name, 2, Some(device), formatted(format, &Term::NIL)).await
+                }
+                [format, list] => print(&me, name, 2, None, formatted(format, list)).await,
+                _ => Err(badarg(name, 2)),
+            }
+        });
+        io.function(name, 3, move |me, arguments| async move {
+            let [device, format, list] = arguments.as_slice() else {
+                return Err(badarg(name, 3));
+            };
+            print(&me, name, 3, Some(device), formatted(format, list)).await
+        });
+    }
+    put_chars(node);
+    for (name, control) in [("write", "~w"), ("print", "~p")] {
+        let text = |value: &Term| Term::from(vec![value.clone()]);
+        io.function(name, 1, move |me, arguments| async move {
+            let [value] = arguments.as_slice() else {
+                return Err(badarg(name, 1));
+            };
+            let format = Term::List(List::from_chars(control));
+            print(&me, name, 1, None, formatted(&format, &text(value))).await
+        });
+        io.function(name, 2, move |me, arguments| async move {
+            let [device, value] = arguments.as_slice() else {
+                return Err(badarg(name, 2));
+            };
+            let format = Term::List(List::from_chars(control));
+            print(&me, name, 2, Some(device), formatted(&format, &text(value))).await
+        });
+    }
+}
+
+fn put_chars(node: &Node) {
+    let io = node.module("io");
+    io.function("put_chars", 1, async |me, arguments| match arguments.as_slice() {
+        [chars] => print(&me, "put_chars", 1, None, plain(chars)).await,
+        _ => Err(badarg("put_chars", 1)),
+    });
+    io.function("put_chars", 2, async |me, arguments| match arguments.as_slice() {
+        [device, chars] => print(&me, "put_chars", 2, Some(device), plain(chars)).await,
+        _ => Err(badarg("put_chars", 2)),
+    });
+    io.function("nl", 0, async |me, _| {
+        print(&me, "nl", 0, None, plain(&Term::from("\n"))).await
+    });
+    io.function("nl", 1, async |me, arguments| {
+        print(&me, "nl", 1, arguments.first(), plain(&Term::from("\n"))).await
+    });
+}
+
+fn is_text(term: &Term) -> bool {
+    matches!(term, Term::List(_) | Term::Binary(_))
+}
+
+fn plain(chars: &Term) -> Term {
+    Term::from((Term::atom("put_chars"), Term::atom("unicode"), chars.clone()))
+}
+
+/// The leader's node formats.
+fn formatted(format: &Term, arguments: &Term) -> Term {
+    Term::from((
+        Term::atom("put_chars"),
+        Term::atom("unicode"),
+        Term::atom("io_lib"),
+        Term::atom("format"),
+        vec![format.clone(), arguments.clone()],
+    ))
+}
+
+/// The process that a device stands for.
+fn device_of(me: &Process, device: &Term) -> Option<crate::term::Pid> {
+    match device {
+        Term::Pid(pid) => Some(pid.clone()),
+        Term::Atom(name) if *name == *"standard_io" => Some(me.group_leader()),
+        // What a program in Rust prints goes to one place.
+        Term::Atom(name) if *name == *"standard_error" => me.node().whereis("user"),
+        Term::Atom(name) => me.node().whereis(name),
+        _ => None,
+    }
+}
+
+async fn print(
+    me: &Process,
+    function: &'static str,
+    arity: usize,
+    device: Option<&Term>,
+    request: Term,
+) -> Outcome {
+    let leader = match device {
+        None => me.group_leader(),
+        Some(device) => device_of(me, device).ok_or_else(|| badarg(function, arity))?,
+    };
+    match me.ask_device(leader, request).await {
+        Ok(_) => Ok(Term::atom("ok")),
+        Err(IoError::Refused(_)) => Err(badarg(function, arity)),
+        Err(_) => Err(error_in(Atom::from_static("terminated"), "io", function, arity)),
+    }
+}
+
+fn badarg(function: &'static str, arity: usize) -> Exception {
+    error_in(Atom::from_static("badarg"), "io", function, arity)
+}
