@@ -9,7 +9,7 @@ use beamnode::dist::handshake::*;
 use beamnode::dist::{Connection, Control, Cookie, Flags, NodeName, Settings};
 use beamnode::etf::{Atoms, RawTerm};
 use beamnode::term::{Atom, Term};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
@@ -189,7 +189,8 @@ fn handshake(recording: &Recording, streams: &mut [BytesMut; 2]) -> [Established
 struct Wire {
     control: Term,
     payload: Option<Term>,
-    fragments: usize,
+    /// Into how many is the sender's choice.
+    fragmented: bool,
 }
 
 /// Takes frames apart: the header by the text of its specification, fragments by plain concatenation.
@@ -305,7 +306,7 @@ fn message(atoms: Vec<Atom>, bytes: &[u8], fragments: usize) -> Wire {
     Wire {
         control: raw.decode().unwrap(),
         payload: payload.map(|payload| payload.decode().unwrap()),
-        fragments,
+        fragmented: fragments > 1,
     }
 }
 
@@ -424,12 +425,14 @@ fn splits_make_no_difference() {
                 let mut controls = Vec::new();
                 while !rest.is_empty() {
                     let size = sizes.next().unwrap_or(rest.len()).min(rest.len());
-                    input.extend_from_slice(&rest[..size]);
+                    let mut place = receiver.read_into(&mut input);
+                    let size = size.min(place.remaining_mut());
+                    place.put_slice(&rest[..size]);
                     rest.advance(size);
                     while let Some(control) = receiver.handle_input(now, &mut input).unwrap() {
                         controls.push(summary(&control));
                     }
-                    assert_eq!(receiver.missing() == 0, input.is_empty());
+                    assert!(receiver.missing() > 0 || input.is_empty());
                 }
                 controls
             };

@@ -5,14 +5,15 @@
 
 use super::atom_cache::{HeaderError, Incoming};
 use super::control::{Control, ControlError, Decoded, Ends};
-use super::fragment::{Assembly, FragmentError, Joined};
+use super::fragment::{Assembly, Filled, FragmentError, Joined};
 use super::handshake::Established;
 use super::outgoing::Outgoing;
 use super::tick::{Clock, Due};
 use super::{Flags, Ticks, Transmit};
 use crate::etf::{Atoms, RawTerm};
 use crate::term::Atom;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::time::{Duration, Instant};
 
 /// How many bytes of messages that have begun to arrive and are not complete may be held, unless configured: 1 GiB.
@@ -21,6 +22,15 @@ pub const DEFAULT_UNFINISHED_LIMIT: usize = 1 << 30;
 /// Payloads below this size are copied out of the input, so that a short message that is kept does not keep with it all that
 /// was read at the same time.
 const SHARED_FROM: usize = 4 * 1024;
+
+/// How much is read at a time, at least.
+const GULP: usize = 64 * 1024;
+
+/// For how long after a large message memory is kept for the next.
+const KEEP_SPARES: Duration = Duration::from_secs(1);
+
+/// What a further fragment has before its bytes: length, kind, sequence and number.
+const FRAGMENT_HEADER: usize = 4 + 2 + 8 + 8;
 
 /// How a connection is to behave.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +101,10 @@ pub struct Connection {
     assembly: Assembly,
     /// How many bytes the frame at the front of the input still lacks; 0 if there is none.
     missing: usize,
+    /// When the last fragmented message was complete.
+    large: Instant,
+    /// Whether the last frame was a fragment, and not the last of its message: most likely another follows.
+    in_fragments: bool,
     clock: Clock,
     outgoing: Outgoing,
     unfinished_limit: usize,
@@ -110,6 +124,8 @@ impl Connection {
             incoming: Incoming::default(),
             assembly: Assembly::new(settings.unfinished_limit),
             missing: 0,
+            large: now,
+            in_fragments: false,
             clock: Clock::new(settings.ticks, now),
             outgoing: Outgoing::new(negotiated),
             unfinished_limit: settings.unfinished_limit,
@@ -126,6 +142,33 @@ impl Connection {
         input: &mut BytesMut,
     ) -> Result<Option<Control>, ConnectionError> {
         loop {
+            match self.assembly.fill(input) {
+                None => {}
+                Some(Filled::Partly { missing, progress }) => {
+                    if progress {
+                        self.clock.received(now);
+                    }
+                    self.missing = missing;
+                    return Ok(None);
+                }
+                Some(Filled::Fragment) => {
+                    self.clock.received(now);
+                    self.missing = 0;
+                }
+                Some(Filled::Message(joined)) => {
+                    self.clock.received(now);
+                    self.missing = 0;
+                    self.in_fragments = false;
+                    self.large = now;
+                    return self.joined(joined).map(Some);
+                }
+            }
+            if let Some((sequence, fragment, length)) = self.begins_fragment(input)? {
+                self.assembly.further(sequence, fragment, length)?;
+                self.in_fragments = true;
+                input.advance(FRAGMENT_HEADER);
+                continue;
+            }
             let Some((length, rest)) = input.split_first_chunk() else {
                 self.missing = if input.is_empty() { 0 } else { 4 - input.len() };
                 return Ok(None);
@@ -149,11 +192,8 @@ impl Connection {
                 continue;
             }
             let parsed = self.frame(frame)?;
+            self.in_fragments = matches!(parsed, Parsed::First { .. });
             let control = match parsed {
-                Parsed::Unfinished => {
-                    input.advance(4 + length);
-                    None
-                }
                 Parsed::First {
                     sequence,
                     fragment,
@@ -165,10 +205,6 @@ impl Connection {
                         Some(joined) => Some(self.joined(joined)?),
                         None => None,
                     }
-                }
-                Parsed::Joined(joined) => {
-                    input.advance(4 + length);
-                    Some(self.joined(joined)?)
                 }
                 Parsed::Whole {
                     control,
@@ -197,6 +233,9 @@ impl Connection {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come, or may have. Fails when the peer was silent for too
     /// long; else there may be a tick to write.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if now >= self.large + KEEP_SPARES {
+            self.assembly.release();
+        }
         match self.clock.due(now) {
             Due::Nothing => {}
             Due::Tick => {
@@ -210,10 +249,15 @@ impl Connection {
         Ok(())
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout). It may move to later with everything read and written; coming
-    /// early does no harm.
+    /// When to call [`handle_timeout`](Self::handle_timeout). It may move with everything read and written, and with other values
+    /// for the ticks; coming early does no harm.
     pub fn poll_timeout(&self) -> Instant {
-        self.clock.timeout()
+        let due = self.clock.timeout();
+        if self.assembly.has_spares() {
+            due.min(self.large + KEEP_SPARES)
+        } else {
+            due
+        }
     }
 
     /// Sends a message. One that the peer cannot take, see [`Control::check`], is left out.
@@ -249,6 +293,47 @@ impl Connection {
         self.assembly.bytes()
     }
 
+    /// Where to read to, and at most how much: the end of `input`, or while a large message comes, that message's own place.
+    /// [`handle_input`](Self::handle_input) is to be called afterwards, and sees what was read in either.
+    ///
+    /// Reading to the end of `input` oneself is as good, only slower.
+    pub fn read_into<'a>(&'a mut self, input: &'a mut BytesMut) -> Limit<&'a mut BytesMut> {
+        if !input.is_empty() || !self.assembly.is_filling() {
+            // Of a large frame never more than what has come of it, so that no length is believed.
+            let room = self.missing.min(input.len()).max(GULP);
+            if input.capacity() - input.len() < room / 2 {
+                input.reserve(room);
+            }
+            // The bytes of the fragment that comes next are to be read to their place, and so not along with its numbers.
+            let limit = if self.in_fragments && input.len() < FRAGMENT_HEADER {
+                FRAGMENT_HEADER - input.len()
+            } else {
+                usize::MAX
+            };
+            return input.limit(limit);
+        }
+        self.assembly.place().unwrap_or_else(|| input.limit(GULP))
+    }
+
+    /// The numbers and length of the further fragment that `input` begins with, if it does. It need not be there in full.
+    fn begins_fragment(&self, input: &[u8]) -> Result<Option<(u64, u64, usize)>, ConnectionError> {
+        let Some(([a, b, c, d, 131, FRAGMENT], rest)) = input.split_first_chunk() else {
+            return Ok(None);
+        };
+        let length = u32::from_be_bytes([*a, *b, *c, *d]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !self.negotiated.contains(Flags::FRAGMENTS) || length < FRAGMENT_HEADER - 4 || rest.len() < 16 {
+            return Ok(None);
+        }
+        let (sequence, fragment, _) = numbers(rest)?;
+        let length = length - (FRAGMENT_HEADER - 4);
+        if length > self.unfinished_limit {
+            let limit = self.unfinished_limit;
+            return Err(ConnectionError::FrameTooLong { length, limit });
+        }
+        Ok(Some((sequence, fragment, length)))
+    }
+
     fn frame(&mut self, frame: &[u8]) -> Result<Parsed, ConnectionError> {
         let headed = self
             .negotiated
@@ -277,10 +362,9 @@ impl Connection {
                     start: frame.len() - part.len(),
                 })
             }
-            [131, FRAGMENT, ref rest @ ..] if self.negotiated.contains(Flags::FRAGMENTS) => {
-                let (sequence, fragment, part) = numbers(rest)?;
-                let joined = self.assembly.further(sequence, fragment, part)?;
-                Ok(joined.map_or(Parsed::Unfinished, Parsed::Joined))
+            // Else it would have been taken before it came here.
+            [131, FRAGMENT, ..] if self.negotiated.contains(Flags::FRAGMENTS) => {
+                Err(FragmentError::CutOff.into())
             }
             // The first byte, 112, is not looked at by a BEAM either.
             [_, 131, ref message @ ..] if !headed => {
@@ -343,9 +427,6 @@ enum Parsed {
         atoms: Atoms,
         start: usize,
     },
-    /// A fragment, and not the last.
-    Unfinished,
-    Joined(Joined),
 }
 
 /// Takes a frame of that length from the front of the input, and gives what it has from `start` on.

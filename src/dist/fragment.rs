@@ -5,9 +5,13 @@
 //! and whole messages, may come in between.
 //!
 //! What is kept is what has come, never what was announced; the sum of it over all unfinished messages is limited.
+//!
+//! A further fragment need not be there in full: once its numbers are, what comes of it goes straight to its place behind the ones
+//! before, so that the bytes of a large message are read to where they stay.
 
 use crate::etf::Atoms;
-use bytes::{Bytes, BytesMut};
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::HashMap;
 
 /// Why fragments cannot be joined.
@@ -51,6 +55,14 @@ pub enum FragmentError {
 /// What an unfinished message takes beside its bytes, so that empty ones cannot be begun without end.
 const OVERHEAD: usize = 512;
 
+/// So much may be reserved for a message of which less has come.
+const LEAST: usize = 64 * 1024;
+
+/// How many buffers are kept for the messages to come, and how large all of them may be. Memory fresh from the system costs more than
+/// what is read into it.
+const SPARES: usize = 8;
+const SPARE_BYTES: usize = 144 << 20;
+
 /// A message joined of its fragments.
 #[derive(Debug)]
 pub(super) struct Joined {
@@ -62,9 +74,39 @@ pub(super) struct Joined {
 #[derive(Debug)]
 pub(super) struct Assembly {
     sequences: HashMap<u64, Sequence>,
-    /// The bytes of all of them.
+    /// The fragment that is being read.
+    filling: Option<Filling>,
+    /// Buffers of earlier messages, which can be used again once nobody has those any more, and how large they are.
+    spares: Vec<(BytesMut, usize)>,
+    /// The bytes of all of them, without those of the fragment that is being read.
     bytes: usize,
     limit: usize,
+}
+
+/// A further fragment that has begun.
+#[derive(Debug)]
+struct Filling {
+    sequence: u64,
+    /// How long its message was before, has been when last looked at, and will be with all of it.
+    start: usize,
+    seen: usize,
+    end: usize,
+}
+
+/// What became of the fragment that is being read.
+#[derive(Debug)]
+pub(super) enum Filled {
+    /// More of it is to come.
+    Partly {
+        /// How many bytes.
+        missing: usize,
+        /// Whether any have come since the last time.
+        progress: bool,
+    },
+    /// It is complete, and its message is not.
+    Fragment,
+    /// It was the last of its message.
+    Message(Joined),
 }
 
 #[derive(Debug)]
@@ -79,6 +121,8 @@ impl Assembly {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             sequences: HashMap::new(),
+            filling: None,
+            spares: Vec::new(),
             bytes: 0,
             limit,
         }
@@ -86,7 +130,9 @@ impl Assembly {
 
     /// How many bytes of unfinished messages there are.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        let come =
+            |filling: &Filling| Some(self.sequences.get(&filling.sequence)?.bytes.len() - filling.start);
+        self.bytes + self.filling.as_ref().and_then(come).unwrap_or(0)
     }
 
     /// Takes the first fragment of a message: what follows its header. Gives the message if it is the only one.
@@ -107,25 +153,23 @@ impl Assembly {
             return Ok(Some(Joined { atoms, bytes: part }));
         }
         self.count(part.len() + OVERHEAD)?;
-        self.sequences.insert(
-            sequence,
-            Sequence {
-                atoms,
-                bytes: BytesMut::from(part),
-                next: fragment - 1,
-            },
-        );
+        let mut bytes = self.spare(part.len());
+        bytes.extend_from_slice(&part);
+        let next = fragment - 1;
+        self.sequences.insert(sequence, Sequence { atoms, bytes, next });
         Ok(None)
     }
 
-    /// Takes a further fragment. Gives the message if it is the last.
+    /// Begins a further fragment of that many bytes, which [`fill`](Self::fill) takes.
     pub(super) fn further(
         &mut self,
         sequence: u64,
         fragment: u64,
-        part: &[u8],
-    ) -> Result<Option<Joined>, FragmentError> {
-        self.count(part.len())?;
+        length: usize,
+    ) -> Result<(), FragmentError> {
+        if self.bytes.saturating_add(length) > self.limit {
+            return Err(FragmentError::TooMuch { limit: self.limit });
+        }
         let unfinished = self
             .sequences
             .get_mut(&sequence)
@@ -137,19 +181,98 @@ impl Assembly {
                 got: fragment,
             });
         }
-        unfinished.bytes.extend_from_slice(part);
         unfinished.next = fragment - 1;
-        if fragment > 1 {
-            return Ok(None);
+        let have = unfinished.bytes.len();
+        // What is announced is not believed beyond what has come of it.
+        let announced = usize::try_from(fragment)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(length);
+        unfinished.bytes.reserve(announced.min((3 * have).max(LEAST)));
+        self.filling = Some(Filling {
+            sequence,
+            start: have,
+            seen: have,
+            end: have + length,
+        });
+        Ok(())
+    }
+
+    /// Where to read to while a fragment is being read, and at most how much.
+    pub(super) fn place(&mut self) -> Option<Limit<&mut BytesMut>> {
+        let filling = self.filling.as_ref()?;
+        let bytes = &mut self.sequences.get_mut(&filling.sequence)?.bytes;
+        let missing = filling.end - bytes.len();
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(missing.min((3 * bytes.len()).max(LEAST)));
         }
-        let joined = self.sequences.remove(&sequence);
-        Ok(joined.map(|Sequence { atoms, bytes, .. }| {
-            self.bytes -= bytes.len() + OVERHEAD;
-            Joined {
-                atoms,
-                bytes: bytes.freeze(),
-            }
+        Some(bytes.limit(missing))
+    }
+
+    /// Moves what has come of the fragment that is being read to its place. `None` if there is no such fragment.
+    pub(super) fn fill(&mut self, input: &mut BytesMut) -> Option<Filled> {
+        let filling = self.filling.as_mut()?;
+        let unfinished = self.sequences.get_mut(&filling.sequence)?;
+        let part = input.len().min(filling.end - unfinished.bytes.len());
+        unfinished
+            .bytes
+            .extend_from_slice(input.get(..part).unwrap_or_default());
+        input.advance(part);
+        let seen = std::mem::replace(&mut filling.seen, unfinished.bytes.len());
+        let missing = filling.end - filling.seen;
+        if missing > 0 {
+            return Some(Filled::Partly {
+                missing,
+                progress: filling.seen > seen,
+            });
+        }
+        let (sequence, start) = (filling.sequence, filling.start);
+        self.filling = None;
+        if unfinished.next > 0 {
+            self.bytes += unfinished.bytes.len() - start;
+            return Some(Filled::Fragment);
+        }
+        let Sequence { atoms, mut bytes, .. } = self.sequences.remove(&sequence)?;
+        self.bytes -= start + OVERHEAD;
+        let size = bytes.capacity();
+        // A message that is kept does not keep a much larger buffer.
+        let message = if bytes.len() < size / 2 {
+            Bytes::copy_from_slice(&bytes.split())
+        } else {
+            bytes.split().freeze()
+        };
+        let held: usize = self.spares.iter().map(|(_, size)| size).sum();
+        if self.spares.len() < SPARES && held + size <= SPARE_BYTES {
+            self.spares.push((bytes, size));
+        }
+        Some(Filled::Message(Joined {
+            atoms,
+            bytes: message,
         }))
+    }
+
+    /// An empty buffer with room for that much, an earlier one if there is one.
+    fn spare(&mut self, room: usize) -> BytesMut {
+        // All of it or nothing: what is behind the message in its buffer would do for the beginning of one only.
+        let free = |(spare, size): &mut (BytesMut, usize)| *size >= room && spare.try_reclaim(*size);
+        match self.spares.iter_mut().position(free) {
+            Some(place) => self.spares.swap_remove(place).0,
+            None => BytesMut::with_capacity(room),
+        }
+    }
+
+    /// Whether there are buffers that [`release`](Self::release) would give back.
+    pub(super) fn has_spares(&self) -> bool {
+        !self.spares.is_empty()
+    }
+
+    /// Gives back what memory is not in use.
+    pub(super) fn release(&mut self) {
+        self.spares = Vec::new();
+    }
+
+    /// Whether a fragment is being read.
+    pub(super) fn is_filling(&self) -> bool {
+        self.filling.is_some()
     }
 
     fn count(&mut self, more: usize) -> Result<(), FragmentError> {
@@ -174,10 +297,13 @@ mod tests {
     }
 
     fn further(assembly: &mut Assembly, sequence: u64, fragment: u64, part: &[u8]) -> Option<Bytes> {
-        assembly
-            .further(sequence, fragment, part)
-            .unwrap()
-            .map(|joined| joined.bytes)
+        assembly.further(sequence, fragment, part.len()).unwrap();
+        let mut input = BytesMut::from(part);
+        match assembly.fill(&mut input).unwrap() {
+            Filled::Message(joined) => Some(joined.bytes),
+            Filled::Fragment => None,
+            Filled::Partly { .. } => panic!("all of it was there"),
+        }
     }
 
     #[test]
@@ -203,9 +329,9 @@ mod tests {
         let mut all = Assembly::new(10_000);
         first(&mut all, 7, 3, b"");
         let error = |result: Result<Option<Joined>, FragmentError>| result.unwrap_err();
-        assert_eq!(error(all.further(8, 2, b"")), FragmentError::NotBegun(8));
+        assert_eq!(all.further(8, 2, 0).unwrap_err(), FragmentError::NotBegun(8));
         assert_eq!(
-            error(all.further(7, 1, b"")),
+            all.further(7, 1, 0).unwrap_err(),
             FragmentError::OutOfOrder {
                 sequence: 7,
                 expected: 2,
@@ -241,8 +367,53 @@ mod tests {
         first(&mut all, 1, u64::MAX, b"ab");
         first(&mut all, 2, 9, b"cd");
         assert_eq!(
-            all.further(2, 8, b"e").unwrap_err(),
+            all.further(2, 8, 1).unwrap_err(),
             FragmentError::TooMuch { limit }
+        );
+    }
+
+    #[test]
+    fn buffers_are_used_again_when_nobody_has_their_message() {
+        let mut all = Assembly::new(1 << 30);
+        let large = vec![7; 4 * LEAST];
+        first(&mut all, 1, 2, b"x");
+        let message = further(&mut all, 1, 1, &large).unwrap();
+        let place = message.as_ptr();
+        first(&mut all, 1, 2, b"x");
+        let second = further(&mut all, 1, 1, &large).unwrap();
+        assert_ne!(second.as_ptr(), place, "the first is still held");
+        drop(message);
+        first(&mut all, 1, 2, b"x");
+        let third = further(&mut all, 1, 1, &large).unwrap();
+        assert_eq!(third.as_ptr(), place);
+        drop((second, third));
+        first(&mut all, 1, 2, b"x");
+        let short = further(&mut all, 1, 1, b"y").unwrap();
+        assert_eq!(short, b"xy"[..]);
+        assert!(
+            !all.spares.is_empty(),
+            "what is short does not keep a large buffer"
+        );
+    }
+
+    #[test]
+    fn what_is_read_in_place_counts_and_what_is_announced_does_not() {
+        let mut all = Assembly::new(1 << 40);
+        first(&mut all, 1, u64::MAX, b"ab");
+        all.further(1, u64::MAX - 1, 1 << 30).unwrap();
+        let mut place = all.place().unwrap();
+        assert!(place.get_ref().capacity() <= 2 * LEAST);
+        place.put_slice(b"cde");
+        let filled = all.fill(&mut BytesMut::from(&b"fg"[..]));
+        assert!(
+            matches!(filled, Some(Filled::Partly { missing, progress: true }) if missing == (1 << 30) - 5),
+            "{filled:?}"
+        );
+        assert_eq!(all.bytes(), 7 + OVERHEAD);
+        let filled = all.fill(&mut BytesMut::new());
+        assert!(
+            matches!(filled, Some(Filled::Partly { progress: false, .. })),
+            "{filled:?}"
         );
     }
 }

@@ -11,8 +11,16 @@ use crate::term::Pid;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
 
-/// How much of a message a fragment holds, as BEAM: 64 KiB.
-const FRAGMENT: usize = 64 * 1024;
+/// Messages up to this size are not cut: 64 KiB, as BEAM.
+const WHOLE: usize = 64 * 1024;
+
+/// How much the first fragment of a message holds. It is small because the peer has to copy it: where the further ones belong, it
+/// knows by then.
+const FIRST: usize = 16 * 1024;
+
+/// How much of a message a further fragment holds: more than BEAM's 64 KiB, which spares both ends some work, and still little enough to
+/// let others through in between.
+const FRAGMENT: usize = 256 * 1024;
 
 /// Further fragments are made ready when less than this is.
 const LOW: usize = 128 * 1024;
@@ -177,7 +185,7 @@ impl Outgoing {
         }
         let payload = payload.unwrap_or_default();
         let length = self.scratch.len() + payload.len();
-        if length <= FRAGMENT || !has(Flags::FRAGMENTS) {
+        if length <= WHOLE || !has(Flags::FRAGMENTS) {
             self.whole(&payload);
             return None;
         }
@@ -209,7 +217,7 @@ impl Outgoing {
 
     fn first_fragment(&mut self, mut payload: Bytes) -> Unfinished {
         // The whole control tuple must be in the first one.
-        let part = payload.split_to(FRAGMENT.saturating_sub(self.scratch.len()).min(payload.len()));
+        let part = payload.split_to(FIRST.saturating_sub(self.scratch.len()).min(payload.len()));
         let more = u64::try_from(payload.len().div_ceil(FRAGMENT)).unwrap_or(u64::MAX);
         self.sequence += 1;
         let tail = self.transmit.tail();

@@ -1,6 +1,6 @@
 //! From terms to bytes, as `term_to_binary/1` of OTP 26 and later has them.
 
-use super::raw::{Atoms, MAX_ATOMS};
+use super::raw::{Atoms, MAX_ATOMS, RawTerm};
 use super::tag;
 use crate::term::block::{Block, Node, Tail};
 use crate::term::chain::{self, Next};
@@ -111,6 +111,11 @@ impl Encoder {
 pub trait Encode {
     /// Writes this as exactly one term.
     fn encode(&self, writer: &mut Writer);
+
+    /// This as it stands in a message of the distribution.
+    fn to_raw(&self) -> RawTerm {
+        RawTerm::new(self)
+    }
 }
 
 /// Where terms are written, part by part, without version byte.
@@ -743,6 +748,10 @@ impl Encode for Term {
 impl<T: Encode + ?Sized> Encode for &T {
     fn encode(&self, writer: &mut Writer) {
         (*self).encode(writer);
+    }
+
+    fn to_raw(&self) -> RawTerm {
+        (*self).to_raw()
     }
 }
 

@@ -175,4 +175,15 @@ impl Encode for RawTerm {
             writer.nil();
         }
     }
+
+    /// As it is, without a copy.
+    fn to_raw(&self) -> RawTerm {
+        match self.check() {
+            Ok(end) => Self {
+                bytes: self.bytes.slice(..end),
+                atoms: self.atoms.clone(),
+            },
+            Err(_) => Self::new(self),
+        }
+    }
 }

@@ -18,9 +18,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 use tracing::debug;
 
-/// How much is read at a time, at least.
-const GULP: usize = 64 * 1024;
-
 /// How many pieces one write may have.
 const PIECES: usize = 64;
 
@@ -83,10 +80,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Ok(progress) => progress,
                 Err(reason) => return Poll::Ready(reason),
             };
-            if closing == Poll::Ready(true) {
-                return Poll::Ready(CloseReason::Disconnected);
+            let idle = closing.is_pending();
+            if let Poll::Ready(Some(reason)) = closing {
+                return Poll::Ready(reason);
             }
             let mut ticked = false;
+            // Earlier than it was when the ticks have changed, or there is something to give back.
+            let due = self.connection.poll_timeout().into();
+            if due < sleep.deadline() {
+                sleep.as_mut().reset(due);
+            }
             while sleep.as_mut().poll(cx).is_ready() {
                 ticked = true;
                 if let Err(error) = self.connection.handle_timeout(clock()) {
@@ -97,7 +100,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 }
                 sleep.as_mut().reset(self.connection.poll_timeout().into());
             }
-            if !read && !written && !ticked && closing.is_pending() {
+            if !read && !written && !ticked && idle {
                 return Poll::Pending;
             }
         }
@@ -113,12 +116,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         now: Instant,
     ) -> Result<bool, CloseReason> {
         let input = &mut self.link.input;
-        // Of a large frame never more than what has come of it, so that no length is believed.
-        let room = self.connection.missing().min(input.len()).max(GULP);
-        if input.capacity() - input.len() < room / 2 {
-            input.reserve(room);
-        }
-        let read = pin!(self.link.io.read_buf(input)).poll(cx);
+        let mut place = self.connection.read_into(input);
+        let read = pin!(self.link.io.read_buf(&mut place)).poll(cx);
         // What came with the handshake's last packet is there before anything is read.
         match read {
             Poll::Ready(Ok(0)) => return Err(self.closed()),
@@ -135,8 +134,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         Ok(any)
     }
 
-    /// Takes what was sent since the last time. Ready if there was something; `true` if the connection is to be closed.
-    fn take(&mut self, cx: &Context<'_>, now: Instant) -> Poll<bool> {
+    /// Takes what was sent since the last time. Ready if there was something, or with why the connection is to be closed.
+    fn take(&mut self, cx: &Context<'_>, now: Instant) -> Poll<Option<CloseReason>> {
         let backlog = self.connection.queued_bytes();
         let closing = self.outbound.0.poll_take(cx, backlog, &mut self.taken);
         for control in self.taken.drain(..) {

@@ -1,7 +1,7 @@
 //! An established connection, before it is run, and why it ends.
 
 use super::driver::{Driver, clock};
-use super::outbound::{DEFAULT_BUSY_LIMIT, Outbound};
+use super::outbound::{DEFAULT_BUSY_LIMIT, DEFAULT_UNREAD_LIMIT, Outbound};
 use crate::dist::handshake::Established;
 use crate::dist::{self, Connection, ConnectionError, Control, Ticks};
 use bytes::BytesMut;
@@ -29,6 +29,8 @@ pub struct LinkOptions {
     pub ticks: Ticks,
     /// From how many queued bytes on the connection is busy.
     pub busy_limit: usize,
+    /// How many bytes may wait for a peer that does not read, with what must not wait: over it the connection ends.
+    pub unread_limit: usize,
     /// How many bytes of messages that have begun to arrive and are not complete may be held.
     pub unfinished_limit: usize,
 }
@@ -38,6 +40,7 @@ impl Default for LinkOptions {
         Self {
             ticks: Ticks::default(),
             busy_limit: DEFAULT_BUSY_LIMIT,
+            unread_limit: DEFAULT_UNREAD_LIMIT,
             unfinished_limit: dist::DEFAULT_UNFINISHED_LIMIT,
         }
     }
@@ -61,6 +64,9 @@ pub enum CloseReason {
     /// We ended it: [`Outbound::close`].
     #[error("disconnected")]
     Disconnected,
+    /// We ended it, because the peer does not read: so many bytes wait for it.
+    #[error("the peer does not read: {0} bytes wait for it")]
+    Unread(usize),
     /// The peer closed it, or its process ended.
     #[error("the peer closed the connection")]
     ConnectionClosed,
@@ -109,7 +115,11 @@ impl<T> Link<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     /// Splits the connection into the sending end and the task, which runs once [`Driver::run`] is polled.
     pub fn open(self, options: LinkOptions) -> (Outbound, Driver<T>) {
-        let outbound = Outbound::new(self.established.peer.negotiated, options.busy_limit);
+        let outbound = Outbound::new(
+            self.established.peer.negotiated,
+            options.busy_limit,
+            options.unread_limit,
+        );
         let settings = dist::Settings {
             ticks: options.ticks,
             unfinished_limit: options.unfinished_limit,

@@ -53,5 +53,5 @@ pub use connect::{Attempt, connect, shake_hands};
 pub use driver::Driver;
 pub use link::{CloseReason, Link, LinkOptions, Router};
 pub use listener::{ListenOptions, Listener};
-pub use outbound::{DEFAULT_BUSY_LIMIT, Outbound, SendError};
+pub use outbound::{DEFAULT_BUSY_LIMIT, DEFAULT_UNREAD_LIMIT, Outbound, SendError};
 pub use wire::SetupError;

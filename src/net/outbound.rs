@@ -1,8 +1,10 @@
 //! The way out: what processes send over a connection, until the task that owns the socket takes it.
 //!
 //! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
-//! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same.
+//! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
+//! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
+use super::link::CloseReason;
 use crate::dist::{Control, Flags, Ticks, Unsendable};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,9 @@ use tokio::sync::{Notify, watch};
 
 /// From how many queued bytes on a connection is busy, unless configured: 1 MiB, as BEAM's `+zdbbl`.
 pub const DEFAULT_BUSY_LIMIT: usize = 1 << 20;
+
+/// How many bytes may wait to be written at the most, unless configured: 256 MiB. BEAM has no such limit.
+pub const DEFAULT_UNREAD_LIMIT: usize = 256 << 20;
 
 /// The sending end of a connection. Cheap to clone; every clone is the same connection.
 ///
@@ -44,6 +49,7 @@ struct Shared {
     /// What both ends can do.
     flags: Flags,
     limit: usize,
+    unread_limit: usize,
 }
 
 struct State {
@@ -64,11 +70,13 @@ enum Phase {
     Open,
     /// To be ended by us.
     Closing,
+    /// To be ended by us because the peer does not read.
+    Overrun,
     Ended,
 }
 
 impl Outbound {
-    pub(super) fn new(flags: Flags, limit: usize) -> Self {
+    pub(super) fn new(flags: Flags, limit: usize, unread_limit: usize) -> Self {
         let state = State {
             queue: Vec::new(),
             queued: 0,
@@ -83,6 +91,7 @@ impl Outbound {
             busy: watch::Sender::new(false),
             flags,
             limit,
+            unread_limit,
         };
         Self {
             shared: Arc::new(shared),
@@ -123,19 +132,31 @@ impl Outbound {
                 Ok(())
             }
             Phase::Open => Err(SendError::Busy),
-            Phase::Closing | Phase::Ended => Err(SendError::Closed),
+            Phase::Closing | Phase::Overrun | Phase::Ended => Err(SendError::Closed),
         }
     }
 
     /// Sends even if the connection is busy: for what answers the peer, or tells it of an end, and must not wait.
+    ///
+    /// The connection ends when more than its [`unread_limit`](super::LinkOptions::unread_limit) waits to be written.
     pub fn send_now(&self, control: Control) -> Result<(), SendError> {
         control.check(self.shared.flags)?;
-        let state = self.lock();
+        let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(SendError::Closed);
         }
-        self.push(state, control);
-        Ok(())
+        if state.bytes().saturating_add(control.size()) <= self.shared.unread_limit {
+            self.push(state, control);
+            return Ok(());
+        }
+        state.phase = Phase::Overrun;
+        let driver = state.driver.take();
+        drop(state);
+        self.shared.room.notify_waiters();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Err(SendError::Closed)
     }
 
     /// Ends the connection. What was sent before is still written as far as the socket takes it at once.
@@ -213,18 +234,27 @@ impl Outbound {
     }
 
     /// The driver takes what is queued, having still `backlog` bytes to write of what it took before. Ready when there was
-    /// something, or the connection is to be closed: then with `true`.
-    pub(super) fn poll_take(&self, cx: &Context<'_>, backlog: usize, into: &mut Vec<Control>) -> Poll<bool> {
+    /// something, or the connection is to be closed: then with why.
+    pub(super) fn poll_take(
+        &self,
+        cx: &Context<'_>,
+        backlog: usize,
+        into: &mut Vec<Control>,
+    ) -> Poll<Option<CloseReason>> {
         let mut state = self.lock();
         std::mem::swap(&mut state.queue, into);
         state.backlog = backlog + std::mem::take(&mut state.queued);
-        let closing = state.phase == Phase::Closing;
+        let closing = match state.phase {
+            Phase::Closing => Some(CloseReason::Disconnected),
+            Phase::Overrun => Some(CloseReason::Unread(state.bytes())),
+            Phase::Open | Phase::Ended => None,
+        };
         // Not at once when there is room for one more, lest every message wakes everybody.
         let free = state.bytes() <= self.shared.limit / 2 && *self.shared.busy.borrow();
         if free {
             self.set_busy(false);
         }
-        let idle = into.is_empty() && !closing;
+        let idle = into.is_empty() && closing.is_none();
         if idle
             && !state
                 .driver

@@ -399,6 +399,30 @@ async fn half_handshakes_end_when_the_peer_goes() {
     );
 }
 
+#[tokio::test]
+async fn a_peer_that_never_reads_is_cut_off_in_the_end() {
+    let (a, b) = linked().await;
+    let (there, driver) = a.open(LinkOptions {
+        busy_limit: 1_000,
+        unread_limit: 200_000,
+        ..LinkOptions::default()
+    });
+    let running = tokio::spawn(driver.run(|_: Control| {}));
+    let mut sent = 0;
+    while there.send_now(numbered(sent, 10_000)).is_ok() {
+        sent += 1;
+        assert!(there.queued_bytes() <= 200_000);
+        tokio::task::yield_now().await;
+    }
+    let reason = running.await.unwrap();
+    assert!(
+        matches!(reason, CloseReason::Unread(190_000..=200_000)),
+        "{reason}"
+    );
+    assert_eq!(there.send_now(numbered(0, 1)), Err(SendError::Closed));
+    drop(b);
+}
+
 #[tokio::test(start_paused = true)]
 async fn busy_and_free() {
     let (a, b) = linked().await;

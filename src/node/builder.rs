@@ -52,6 +52,8 @@ pub struct Builder {
     hidden: bool,
     listen: bool,
     net_ticktime: Duration,
+    net_tickintensity: u32,
+    busy_limit: usize,
     ports: RangeInclusive<u16>,
     resolver: Arc<dyn Resolver>,
     epmd_program: Option<PathBuf>,
@@ -101,6 +103,8 @@ impl Builder {
             hidden: false,
             listen: true,
             net_ticktime: NET_TICKTIME,
+            net_tickintensity: NET_TICKINTENSITY,
+            busy_limit: net::DEFAULT_BUSY_LIMIT,
             ports: 0..=0,
             resolver: Arc::new(epmd::resolver::Epmd::new()),
             epmd_program: None,
@@ -163,6 +167,22 @@ impl Builder {
     #[must_use]
     pub fn net_ticktime(mut self, time: Duration) -> Self {
         self.net_ticktime = time;
+        self
+    }
+
+    /// Into how many intervals the tick time is divided, one tick in each, as the kernel parameter `net_tickintensity`: 4 to 1000, and 4
+    /// unless said otherwise.
+    #[must_use]
+    pub fn net_tickintensity(mut self, intervals: u32) -> Self {
+        self.net_tickintensity = intervals;
+        self
+    }
+
+    /// From how many bytes that wait to be written on a connection is busy, and who sends over it waits, as `+zdbbl` (which counts
+    /// kilobytes): 1 MiB unless said otherwise.
+    #[must_use]
+    pub fn busy_limit(mut self, bytes: usize) -> Self {
+        self.busy_limit = bytes;
         self
     }
 
@@ -334,7 +354,8 @@ impl Builder {
             policy: self.policy,
             names: Names::default(),
             link: Mutex::new(LinkOptions {
-                ticks: Ticks::new(self.net_ticktime, NET_TICKINTENSITY),
+                ticks: Ticks::new(self.net_ticktime, self.net_tickintensity),
+                busy_limit: self.busy_limit,
                 ..LinkOptions::default()
             }),
             port,

@@ -310,6 +310,7 @@ pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given
             CloseReason::Disconnected => connection.closing().unwrap_or(DownReason::Disconnect),
             CloseReason::NetTickTimeout(_) => DownReason::NetTickTimeout,
             CloseReason::ConnectionClosed
+            | CloseReason::Unread(_)
             | CloseReason::CutOff
             | CloseReason::Protocol(_)
             | CloseReason::Io(_) => DownReason::ConnectionClosed,
@@ -319,6 +320,7 @@ pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given
                 debug!(peer = %connection.name(), reason = %ended, "connection ended");
             }
             CloseReason::CutOff
+            | CloseReason::Unread(_)
             | CloseReason::NetTickTimeout(_)
             | CloseReason::Protocol(_)
             | CloseReason::Io(_) => {

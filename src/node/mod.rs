@@ -501,7 +501,8 @@ impl Node {
         true
     }
 
-    /// Sets the cookie for connections with `node`, in both directions, as `erlang:set_cookie/2`. Those that are up stay.
+    /// Sets the cookie for connections with `node`, in both directions, as `erlang:set_cookie/2`. Those that are up stay. Under this
+    /// node's own name it is the cookie for all that have none of their own.
     pub fn set_cookie(&self, node: Atom, cookie: Cookie) {
         self.0
             .cookies
@@ -514,7 +515,8 @@ impl Node {
     #[must_use]
     pub fn cookie(&self, node: &str) -> Cookie {
         let cookies = self.0.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        cookies.get(node).unwrap_or(&self.0.cookie).clone()
+        let own = || cookies.get(self.0.atom.as_str()).unwrap_or(&self.0.cookie);
+        cookies.get(node).unwrap_or_else(own).clone()
     }
 
     /// How long the node has been running.

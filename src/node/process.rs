@@ -10,7 +10,7 @@ use super::signal::Outbox;
 use super::{Destination, ExitReason, Node, Until, task};
 use crate::dist::Unsendable;
 use crate::dist::control::{self, Control, Exit2, Target};
-use crate::etf::{Encode, RawTerm};
+use crate::etf::Encode;
 use crate::term::{Atom, Pid, Reference, Term};
 
 /// A process of this node: a pid, and a mailbox that only this handle reads.
@@ -207,9 +207,7 @@ impl Process {
     /// When the receiver's node cannot be reached, or a local name does not exist. That the receiver
     /// exists, or gets the message, is not known; monitor it for that.
     pub async fn send(&self, to: impl Into<Destination>, message: impl Encode) -> Result<(), SendError> {
-        self.node
-            .send_from(&self.cell, to.into(), RawTerm::new(&message))
-            .await
+        self.node.send_from(&self.cell, to.into(), message.to_raw()).await
     }
 
     /// Sends a priority message to an alias that was made for them, as `erlang:send(Alias, Message, [priority])`. It is received
@@ -226,7 +224,7 @@ impl Process {
             to: Target::Alias(alias.clone()),
             priority: true,
             token: None,
-            message: RawTerm::new(&message),
+            message: message.to_raw(),
         };
         self.node
             .send_signal(alias.node().clone(), Control::Send(send))
@@ -236,7 +234,7 @@ impl Process {
     /// Sends `message` to `to` if that takes no waiting for a connection or for room in its queue: for services, which one slow
     /// peer must not keep from serving the others.
     pub(crate) fn post(&self, to: impl Into<Destination>, message: impl Encode) {
-        self.node.post(self.pid(), to.into(), RawTerm::new(&message));
+        self.node.post(self.pid(), to.into(), message.to_raw());
     }
 
     /// How many messages wait.

@@ -382,6 +382,20 @@ async fn a_wrong_cookie_is_told_as_one() {
 }
 
 #[tokio::test]
+async fn cookies_set_for_each_other_and_for_all() {
+    let [a, b] = pair(["c", "d"]).await;
+    let cookie = |text: &str| Cookie::new(text).unwrap();
+    a.set_cookie(b.name().clone(), cookie("shared"));
+    assert!(a.ping(b.name()).await.is_err());
+    b.set_cookie(a.name().clone(), cookie("shared"));
+    a.ping(b.name()).await.unwrap();
+
+    let [a, b] = pair(["c", "d"]).await;
+    a.set_cookie(a.name().clone(), cookie("d"));
+    a.ping(b.name()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_node_that_cannot_be_reached_is_told_why() {
     let [a, _b] = pair(["c", "c"]).await;
     let nobody = a.ping("nobody@localhost").await.unwrap_err().to_string();

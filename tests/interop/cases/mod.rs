@@ -8,6 +8,7 @@ mod attacks;
 mod bed;
 mod calls;
 mod command;
+mod connection;
 mod down;
 mod echo;
 mod epmd;
@@ -174,6 +175,22 @@ pub(crate) fn all() -> Vec<Case> {
         case!(servers::many).rust_only(),
         case!(tools::erl_call).both(),
         case!(tools::observer_asks).both(),
+        case!(connection::alive),
+        case!(connection::statuses),
+        case!(connection::allowed),
+        case!(connection::cookies),
+        case!(connection::long_by_subject),
+        case!(connection::gives_names).needs_hosts(),
+        case!(connection::is_given_a_name).rust_only().needs_hosts(),
+        case!(connection::ticktime_changes),
+        case!(connection::ipv6).rust_only().needs_hosts(),
+        case!(connection::broken_peers),
+        case!(connection::no_term).rust_only(),
+        case!(connection::atoms),
+        case!(connection::fragments),
+        case!(connection::large_beside_small),
+        case!(connection::trace_tokens),
+        case!(connection::busy).rust_only(),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::random_bytes),

@@ -97,6 +97,11 @@ pub(super) async fn run_host(
         "--network",
         network,
     ];
+    // Networks of Docker have no IPv6 unless told so, and then neither has the loopback.
+    if std::path::Path::new("/proc/sys/net/ipv6").exists() {
+        arguments.extend(["--sysctl", "net.ipv6.conf.all.disable_ipv6=0"]);
+        arguments.extend(["--sysctl", "net.ipv6.conf.lo.disable_ipv6=0"]);
+    }
     arguments.extend([
         "--hostname",
         name,

@@ -1,4 +1,5 @@
-%% Stands in EPMD as a node and is a poor one: nobody listens, or somebody who is silent, or whose flags are not enough.
+%% Stands in EPMD as a node and is a poor one: nobody listens, or somebody who is silent, whose flags are not enough, or who has one
+%% status for everybody.
 -module(poor_peer).
 -export([start/2]).
 
@@ -10,6 +11,9 @@ start(Alive, nobody) ->
     register_at_epmd(Alive, Port);
 start(Alive, silent) ->
     {ok, Port} = listen(fun(_) -> timer:sleep(infinity) end),
+    register_at_epmd(Alive, Port);
+start(Alive, {status, Status}) ->
+    {ok, Port} = listen(fun(Socket) -> status(Socket, Status) end),
     register_at_epmd(Alive, Port);
 start(Alive, {flags, Flags}) ->
     {ok, Port} = listen(fun(Socket) -> challenge(Socket, Alive, Flags) end),
@@ -37,6 +41,16 @@ challenge(Socket, Alive, Flags) ->
     ok = gen_tcp:send(Socket, "sok"),
     ok = gen_tcp:send(Socket, <<"N", Flags:64, 12345:32, 7:32, (byte_size(Name)):16, Name/binary>>),
     gen_tcp:recv(Socket, 0, 10000),
+    gen_tcp:close(Socket).
+
+%% Answers the name with a status, prints what is said to that, and closes.
+status(Socket, Status) ->
+    {ok, <<"N", _/binary>>} = gen_tcp:recv(Socket, 0),
+    ok = gen_tcp:send(Socket, ["s", Status]),
+    case gen_tcp:recv(Socket, 0, 1000) of
+        {ok, Answer} -> io:format(user, "poor_peer is told ~p~n", [Answer]);
+        {error, _} -> ok
+    end,
     gen_tcp:close(Socket).
 
 register_at_epmd(Alive, Port) ->
