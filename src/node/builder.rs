@@ -61,6 +61,7 @@ pub struct Builder {
     output: otp::io::Output,
     input: otp::io::Input,
     policy: Option<Arc<dyn Policy>>,
+    global: otp::GlobalSettings,
 }
 
 /// Who a node is.
@@ -112,6 +113,7 @@ impl Builder {
             output: otp::io::Output::default(),
             input: otp::io::Input::default(),
             policy: None,
+            global: otp::GlobalSettings::default(),
         }
     }
 
@@ -151,6 +153,26 @@ impl Builder {
     #[must_use]
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
+        self
+    }
+
+    /// Whether the node joins the clusters of the visible nodes that it connects to, as `-connect_all`: all nodes of the one partition
+    /// then connect to all of the other, and share the names and locks of [`global`](crate::otp::Global). Without it the node has the
+    /// connections that somebody asks for, and no global names. On unless said otherwise.
+    ///
+    /// A visible node that does not join lets `global:sync/0` on its neighbours wait for it. A hidden one does not.
+    #[must_use]
+    pub fn connect_all(mut self, connect_all: bool) -> Self {
+        self.global.connect_all = connect_all;
+        self
+    }
+
+    /// Whether the node takes part in the prevention of overlapping partitions, as the kernel parameter
+    /// `prevent_overlapping_partitions`: when any node of the cluster loses a connection, the node that was lost is left by all. All
+    /// nodes of a cluster should have the same. On unless said otherwise.
+    #[must_use]
+    pub fn prevent_overlapping_partitions(mut self, prevent: bool) -> Self {
+        self.global.prevent_overlapping_partitions = prevent;
         self
     }
 
@@ -360,6 +382,7 @@ impl Builder {
             }),
             port,
             table: Table::default(),
+            globals: otp::Globals::default(),
             modules: Modules::default(),
             connections: Connections::default(),
             references: AtomicU64::new(rand::random()),
@@ -373,7 +396,7 @@ impl Builder {
             stopping: watch::Sender::new(false),
             resolver: self.resolver,
         }));
-        otp::start(&node, &self.output, &self.input);
+        otp::start(&node, &self.output, &self.input, self.global);
         info!(node = %node.name(), port = node.port(), creation = node.creation(), hidden, "started");
         Ok(node)
     }

@@ -123,6 +123,8 @@ struct Inner {
     /// The port that the node listens on; `None` when it does not.
     port: Option<u16>,
     table: Table,
+    /// The names that the cluster shares.
+    globals: otp::Globals,
     modules: Modules,
     connections: Connections,
     references: AtomicU64,
@@ -386,6 +388,15 @@ impl Node {
     #[must_use]
     pub fn module(&self, name: impl AsRef<str>) -> Module<'_> {
         Module::new(self, modules::name(name.as_ref()))
+    }
+
+    pub(crate) fn globals(&self) -> &otp::Globals {
+        &self.0.globals
+    }
+
+    /// Whether there is a connection to `node`.
+    pub(crate) fn is_connected(&self, node: &Atom) -> bool {
+        self.0.connections.up(node).is_some()
     }
 
     pub(crate) fn has_module(&self, name: &Atom) -> bool {

@@ -408,6 +408,11 @@ impl Process {
         self.monitor_as(reference, item.into(), telling).await
     }
 
+    /// Monitors with a reference that the caller has made, before there is a way to the item's node.
+    pub(crate) async fn monitor_under(&self, reference: Reference, item: Item) -> Reference {
+        self.monitor_as(reference, item, Telling::default()).await
+    }
+
     async fn monitor_as(&self, reference: Reference, item: Item, telling: Telling) -> Reference {
         let route = self.node.route_to(item.node()).await.ok();
         self.monitor_over(route, reference, item, telling)

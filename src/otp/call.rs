@@ -78,6 +78,12 @@ impl Caller {
         &self.pid
     }
 
+    /// What the caller tells its calls apart by.
+    #[cfg(test)]
+    pub(super) fn tag(&self) -> &Term {
+        &self.tag
+    }
+
     /// Answers the call, in the name of `server`. Does not wait; if the caller's node has gone, so has the answer.
     pub fn reply(&self, server: &Process, reply: impl Into<Term>) {
         let to = match self.alias() {
@@ -168,11 +174,6 @@ impl Process {
     pub async fn cast(&self, to: impl Into<Destination>, request: impl Into<Term>) -> Result<(), SendError> {
         self.send(to, Term::from((Term::atom("$gen_cast"), request.into())))
             .await
-    }
-
-    /// Casts without waiting, if that is to this node or to one that is connected.
-    pub(crate) fn post_cast(&self, to: impl Into<Destination>, request: impl Into<Term>) {
-        self.post(to, Term::from((Term::atom("$gen_cast"), request.into())));
     }
 }
 

@@ -25,6 +25,8 @@ pub use client::{Answers, RequestId};
 #[cfg(feature = "serde")]
 pub use gen_server::{Answer, Typed, TypedServer};
 pub use gen_server::{Context, GenServer, run_server};
+pub use global::{Global, GlobalError, LockId, Resolve};
+pub(crate) use global::{Globals, Settings as GlobalSettings};
 pub(crate) use net_kernel::ping;
 pub use pg::{ChangeKind, GroupChange, JoinError, LeaveError, Pg, Pids};
 pub use rpc::{PendingCall, Rpc, RpcError};
@@ -47,7 +49,7 @@ pub(crate) struct Services {
 }
 
 /// Starts the services of `node`.
-pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input) {
+pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input, global: GlobalSettings) {
     io::start(node, output, input);
     net_kernel::start(node);
     erpc::start(node);
@@ -56,5 +58,5 @@ pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input) {
     node_events::start(node);
     pg::start(node);
     rex::start(node);
-    global::start(node);
+    global::start(node, global);
 }

@@ -21,6 +21,12 @@ pub(crate) struct Args {
     /// Seconds of silence after which a node counts as down, as the kernel parameter net_ticktime
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     net_ticktime: u32,
+    /// Whether to join the clusters of the visible nodes that are connected to, as `erl -connect_all`
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    connect_all: bool,
+    /// Whether to leave nodes that any node of the cluster has lost, as the kernel parameter prevent_overlapping_partitions
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    prevent_overlapping_partitions: bool,
 }
 
 pub(crate) fn run(args: Args) -> ExitCode {
@@ -41,6 +47,8 @@ async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
     }
     let builder = args.options.builder("", None)?;
     let node = builder
+        .connect_all(args.connect_all)
+        .prevent_overlapping_partitions(args.prevent_overlapping_partitions)
         .net_ticktime(std::time::Duration::from_secs(args.net_ticktime.into()))
         .epmd_program(std::env::current_exe()?)
         .may_halt(true)

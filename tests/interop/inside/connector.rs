@@ -27,6 +27,7 @@ async fn run(arguments: &[String]) {
     let mut arguments = arguments.iter();
     let mut builder = None;
     let (mut cookie, mut hidden, mut ticktime) = (None, false, None);
+    let (mut connect_all, mut prevents) = (true, true);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().expect("a value");
         match argument.as_str() {
@@ -35,10 +36,15 @@ async fn run(arguments: &[String]) {
             "--cookie" => cookie = Some(Cookie::new(value()).expect("a cookie")),
             "--net-ticktime" => ticktime = Some(value().parse().expect("seconds")),
             "--hidden" => hidden = true,
+            "--connect-all" => connect_all = value() == "true",
+            "--prevent-overlapping-partitions" => prevents = value() == "true",
             other => panic!("{other} is no option"),
         }
     }
-    let mut builder = builder.expect("a name").hidden(hidden);
+    let mut builder = builder.expect("a name")
+        .hidden(hidden)
+        .connect_all(connect_all)
+        .prevent_overlapping_partitions(prevents);
     if let Some(cookie) = cookie {
         builder = builder.cookie(cookie);
     }

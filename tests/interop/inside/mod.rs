@@ -17,7 +17,7 @@ pub(crate) use self::{
     beam::Beam,
     recorder::{Recorder, Side},
     rust::BEAMNODE,
-    subject::{Subject, SubjectBuilder},
+    subject::{OVERLAPPING, Subject, SubjectBuilder},
 };
 use self::{beam::BeamBuilder, outside::Outside};
 use crate::{
@@ -99,6 +99,11 @@ impl Bed {
     /// A program of `examples/`, on the host `rust`.
     pub(crate) fn example(&self, name: &str, arguments: &[&str]) -> examples::Example {
         examples::Example::start(name, arguments)
+    }
+
+    /// One more node of the kind that is judged.
+    pub(crate) fn subject_named(&self, alive: &str) -> SubjectBuilder {
+        SubjectBuilder::new(self.clone(), alive)
     }
 
     /// A real node, `ALIVE@HOST`, started by `erl`.

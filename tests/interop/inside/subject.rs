@@ -10,6 +10,9 @@ use super::{
 };
 use crate::wire::SubjectKind;
 
+/// For a BEAM node that lets partitions overlap.
+pub(crate) const OVERLAPPING: &[&str] = &["-kernel", "prevent_overlapping_partitions", "false"];
+
 pub(crate) struct SubjectBuilder {
     bed: Bed,
     alive: String,
@@ -20,6 +23,8 @@ pub(crate) struct SubjectBuilder {
     connecting: bool,
     /// For a BEAM node alone.
     arguments: Vec<String>,
+    connect_all: bool,
+    prevents: bool,
 }
 
 impl SubjectBuilder {
@@ -34,6 +39,8 @@ impl SubjectBuilder {
             ticktime: None,
             connecting: false,
             arguments: Vec::new(),
+            connect_all: true,
+            prevents: true,
         }
     }
 
@@ -62,6 +69,18 @@ impl SubjectBuilder {
     pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments
             .extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// It has the connections that somebody asks for: `-connect_all false`.
+    pub(crate) fn keeping_to_itself(mut self) -> Self {
+        self.connect_all = false;
+        self
+    }
+
+    /// It lets partitions overlap: `-kernel prevent_overlapping_partitions false`.
+    pub(crate) fn overlapping(mut self) -> Self {
+        self.prevents = false;
         self
     }
 
@@ -94,7 +113,14 @@ impl SubjectBuilder {
             erl = erl.ticktime(seconds);
         }
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let beam = erl.arguments(&arguments).start().await;
+        erl = erl.arguments(&arguments);
+        if !self.connect_all {
+            erl = erl.arguments(&["-connect_all", "false"]);
+        }
+        if !self.prevents {
+            erl = erl.arguments(OVERLAPPING);
+        }
+        let beam = erl.start().await;
         beam.eval("{bed:echo(), bed:events()}").await;
         Subject {
             node: beam.node().to_owned(),
@@ -130,6 +156,12 @@ impl SubjectBuilder {
         }
         if let Some(seconds) = self.ticktime {
             arguments.extend(["--net-ticktime".to_owned(), seconds.to_string()]);
+        }
+        if !self.connect_all {
+            arguments.extend(["--connect-all", "false"].map(str::to_owned));
+        }
+        if !self.prevents {
+            arguments.extend(["--prevent-overlapping-partitions", "false"].map(str::to_owned));
         }
         let program = if self.connecting {
             std::env::current_exe().expect("this program has a path")
