@@ -45,7 +45,8 @@ async fn ping(args: &Args) -> Result<Result<(), PingError>, Box<dyn Error>> {
     let builder = if anonymous {
         builder.listen(false).hidden(true)
     } else {
-        builder
+        // It is gone in a moment: no cluster's business.
+        builder.connect_all(false)
     };
     let node = builder.epmd_program(std::env::current_exe()?).start().await?;
     let answer = node.ping(&peer).await;

@@ -153,7 +153,9 @@ impl Global {
         pid: &Pid,
         resolve: Resolve,
     ) -> Result<(), GlobalError> {
-        self.change("re_register_name", name.into(), pid, &resolve).await.map(drop)
+        self.change("re_register_name", name.into(), pid, &resolve)
+            .await
+            .map(drop)
     }
 
     /// Frees `name`, as `global:unregister_name/1`.

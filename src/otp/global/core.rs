@@ -55,21 +55,49 @@ pub(super) struct Conflict {
 #[derive(Debug)]
 pub(super) enum Output {
     /// To the name server of a node, which is to be connected to if it is not. What goes to one node arrives in order.
-    Cast { node: Atom, request: Term },
+    Cast {
+        node: Atom,
+        request: Term,
+    },
     /// To the name server of a node, if it is connected.
-    Info { node: Atom, message: Term },
+    Info {
+        node: Atom,
+        message: Term,
+    },
     /// To a process.
-    Send { to: Pid, message: Term },
+    Send {
+        to: Pid,
+        message: Term,
+    },
     /// Call the name server of a node, which is to be connected to if it is not; [`Core::handle_answer`] takes what comes of it.
-    Call { id: CallId, node: Atom, request: Term },
-    Reply { to: Caller, reply: Term },
-    Monitor { id: MonitorId, pid: Pid },
-    Demonitor { id: MonitorId },
+    Call {
+        id: CallId,
+        node: Atom,
+        request: Term,
+    },
+    Reply {
+        to: Caller,
+        reply: Term,
+    },
+    Monitor {
+        id: MonitorId,
+        pid: Pid,
+    },
+    Demonitor {
+        id: MonitorId,
+    },
     /// Connect to the node; [`Core::handle_connected`] takes what comes of it.
-    Connect { node: Atom },
-    Disconnect { node: Atom },
+    Connect {
+        node: Atom,
+    },
+    Disconnect {
+        node: Atom,
+    },
     /// Call [`Core::handle_timer`] then.
-    Timer { timer: Timer, after: Duration },
+    Timer {
+        timer: Timer,
+        after: Duration,
+    },
     /// Resolve these; [`Core::handle_resolved`] takes what comes of it.
     Resolve {
         node: Atom,
@@ -77,7 +105,10 @@ pub(super) enum Output {
         conflicts: Vec<Conflict>,
     },
     /// A name leads there now, or nowhere.
-    Name { name: Term, pid: Option<Pid> },
+    Name {
+        name: Term,
+        pid: Option<Pid>,
+    },
 }
 
 /// What a node decides for itself.
@@ -441,7 +472,9 @@ impl Core {
                     return None;
                 };
                 let held = held(self);
-                let external = tuple.get(4).and_then(|node| Some((name.clone(), pid.clone(), node.as_atom()?.clone())));
+                let external = tuple
+                    .get(4)
+                    .and_then(|node| Some((name.clone(), pid.clone(), node.as_atom()?.clone())));
                 self.insert(Entry { name, pid, method }, held);
                 if let (Some((name, pid, node)), true) = (external, held) {
                     self.names.set_external(name, pid, node);

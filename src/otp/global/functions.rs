@@ -16,7 +16,9 @@ pub(super) fn start(node: &Node) {
     for method in ["random_exit_name", "random_notify_name", "notify_all_name"] {
         module.function(method, 3, move |me, arguments| async move {
             match arguments.as_slice() {
-                [shared, Term::Pid(one), Term::Pid(other)] => Ok(stock(&me, method, shared, one, other).await),
+                [shared, Term::Pid(one), Term::Pid(other)] => {
+                    Ok(stock(&me, method, shared, one, other).await)
+                }
                 _ => Err(function_clause(method, &arguments)),
             }
         });
@@ -51,7 +53,13 @@ fn names(node: &Node) {
                     },
                     _ => return Err(function_clause(function, &arguments)),
                 };
-                let change = (Term::atom("change"), Term::atom(function), shared.clone(), pid.clone(), method);
+                let change = (
+                    Term::atom("change"),
+                    Term::atom(function),
+                    shared.clone(),
+                    pid.clone(),
+                    method,
+                );
                 ask(&me, Term::from(change)).await
             });
         }
@@ -64,7 +72,9 @@ fn names(node: &Node) {
         });
     }
     module.function("whereis_name", 1, async |me, arguments| {
-        let found = arguments.first().and_then(|shared| me.node().global().whereis_name(shared));
+        let found = arguments
+            .first()
+            .and_then(|shared| me.node().global().whereis_name(shared));
         Ok(found.map_or_else(|| Term::atom("undefined"), Term::from))
     });
     module.function("registered_names", 0, async |me, _| {
@@ -133,7 +143,11 @@ fn locks(node: &Node) {
 }
 
 /// `Id`, then `skipped` other arguments, then `Nodes` and `Retries` if they are there.
-fn lock_arguments(me: &Process, arguments: &[Term], skipped: usize) -> Option<(LockId, Vec<Atom>, Option<u32>)> {
+fn lock_arguments(
+    me: &Process,
+    arguments: &[Term],
+    skipped: usize,
+) -> Option<(LockId, Vec<Atom>, Option<u32>)> {
     let [resource, requester] = arguments.first()?.as_tuple()?.array::<2>()?;
     let id = LockId { resource, requester };
     let nodes = match arguments.get(1 + skipped) {
@@ -205,7 +219,13 @@ async fn resolve_it(me: &Process, method: &Term, shared: &Term, one: &Term, othe
             return stock(me, &method, shared, first, second).await;
         }
     }
-    match apply(me.node(), method, vec![shared.clone(), one.clone(), other.clone()]).await {
+    match apply(
+        me.node(),
+        method,
+        vec![shared.clone(), one.clone(), other.clone()],
+    )
+    .await
+    {
         Ok(outcome) => outcome,
         Err(Exception::Throw(value)) => value,
         Err(Exception::Exit(reason)) => Term::from((Term::atom("EXIT"), reason)),
@@ -235,7 +255,11 @@ async fn apply(node: &Node, fun: &Term, arguments: Vec<Term>) -> Outcome {
 
 /// The methods that OTP has.
 async fn stock(me: &Process, method: &str, shared: &Term, one: &Pid, other: &Pid) -> Term {
-    let (least, greatest) = if one.node() < other.node() { (one, other) } else { (other, one) };
+    let (least, greatest) = if one.node() < other.node() {
+        (one, other)
+    } else {
+        (other, one)
+    };
     match method {
         "random_notify_name" => {
             let message = (Term::atom("global_name_conflict"), shared.clone());
@@ -262,5 +286,10 @@ async fn tell(me: &Process, to: &Pid, message: Term) {
 }
 
 fn function_clause(function: &'static str, arguments: &[Term]) -> Exception {
-    Exception::error(Term::atom("function_clause"), &name("global"), &name(function), arguments)
+    Exception::error(
+        Term::atom("function_clause"),
+        &name("global"),
+        &name(function),
+        arguments,
+    )
 }

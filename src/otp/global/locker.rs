@@ -54,7 +54,10 @@ enum State {
     /// Both are; until the session ends.
     Holding(Locked),
     /// All but the boss have been asked to free the lock.
-    Unlocking { requester: Term, boss: Option<Atom> },
+    Unlocking {
+        requester: Term,
+        boss: Option<Atom>,
+    },
 }
 
 #[derive(Debug)]
@@ -188,7 +191,12 @@ impl Core {
         let ours = host(self.node());
         let known = &self.known;
         self.locker.peers.retain(|him| !known.contains_key(&him.node));
-        let near: Vec<&Him> = self.locker.peers.iter().filter(|him| host(&him.node) == ours).collect();
+        let near: Vec<&Him> = self
+            .locker
+            .peers
+            .iter()
+            .filter(|him| host(&him.node) == ours)
+            .collect();
         let all: Vec<&Him> = self.locker.peers.iter().collect();
         let candidates = if near.is_empty() { all } else { near };
         if candidates.is_empty() {
@@ -246,7 +254,10 @@ impl Core {
     /// Who is locked first: the greatest name of the partition.
     pub(super) fn boss(&self) -> Atom {
         let greatest = self.known.last_key_value().map(|(node, _)| node);
-        greatest.filter(|node| *node > self.node()).unwrap_or(self.node()).clone()
+        greatest
+            .filter(|node| *node > self.node())
+            .unwrap_or(self.node())
+            .clone()
     }
 
     /// A call of the locker's has all its answers.
@@ -318,7 +329,11 @@ impl Core {
         }
         self.send_lock_set(&him, true);
         let (node, tag) = (him.node.clone(), him.tag);
-        let locked = Locked { him, requester, nodes };
+        let locked = Locked {
+            him,
+            requester,
+            nodes,
+        };
         if !active {
             return self.hold(locked);
         }
@@ -354,7 +369,10 @@ impl Core {
     /// Frees the lock everywhere, on the boss last: until then nobody else begins.
     fn unlock(&mut self, requester: Term, nodes: Vec<Atom>) {
         let boss = nodes.iter().max().cloned();
-        let others: Vec<Atom> = nodes.into_iter().filter(|node| boss.as_ref() != Some(node)).collect();
+        let others: Vec<Atom> = nodes
+            .into_iter()
+            .filter(|node| boss.as_ref() != Some(node))
+            .collect();
         self.locker.state = State::Unlocking {
             requester: requester.clone(),
             boss,

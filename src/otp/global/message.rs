@@ -49,7 +49,12 @@ impl Operation {
 
 /// Those elements of a list that can be read.
 fn list<T>(term: &Term, read: impl Fn(&Term) -> Option<T>) -> Option<Vec<T>> {
-    Some(term.as_list()?.iter().filter_map(|element| read(&element)).collect())
+    Some(
+        term.as_list()?
+            .iter()
+            .filter_map(|element| read(&element))
+            .collect(),
+    )
 }
 
 pub(super) fn entries(term: &Term) -> Option<Vec<Entry>> {
@@ -81,7 +86,9 @@ pub(super) fn peers_term(peers: &[Peer], version: i64) -> Term {
     if version < PROPAGATES {
         return Term::from(peers.iter().map(|(node, _)| node.clone()).collect::<Vec<_>>());
     }
-    let pairs = peers.iter().map(|(node, version)| Term::from((node.clone(), *version)));
+    let pairs = peers
+        .iter()
+        .map(|(node, version)| Term::from((node.clone(), *version)));
     Term::from(pairs.collect::<Vec<_>>())
 }
 
@@ -96,10 +103,12 @@ pub(super) fn external(term: &Term) -> Vec<(Term, Pid, Atom)> {
 
 /// The value of a key in a list of pairs.
 pub(super) fn property(term: &Term, key: &str) -> Option<Term> {
-    term.as_list()?.iter().find_map(|pair| match pair.as_tuple()?.array::<2>()? {
-        [Term::Atom(found), value] if found == *key => Some(value),
-        _ => None,
-    })
+    term.as_list()?
+        .iter()
+        .find_map(|pair| match pair.as_tuple()?.array::<2>()? {
+            [Term::Atom(found), value] if found == *key => Some(value),
+            _ => None,
+        })
 }
 
 /// The resource that is locked while names change and partitions join.

@@ -44,7 +44,11 @@ pub(crate) struct Globals {
 
 impl Globals {
     pub(crate) fn get(&self, name: &Term) -> Option<Pid> {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.names
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     fn names(&self) -> Vec<Term> {

@@ -28,10 +28,17 @@ pub(super) struct Losses {
     /// Tells this incarnation of the node from others, as the second of the message.
     incarnation: i64,
     count: i64,
-    /// By who lost whom: the loser's incarnation, and the number that it gave the loss.
-    told: HashMap<(Atom, Atom), (Term, i64)>,
+    /// By who lost whom.
+    told: HashMap<(Atom, Atom), Told>,
     /// When each was told, the first of them first.
-    times: VecDeque<(Duration, (Atom, Atom), (Term, i64))>,
+    times: VecDeque<(Duration, (Atom, Atom), Told)>,
+}
+
+/// The loser's incarnation, and the number that it gave the loss.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    incarnation: Term,
+    number: i64,
 }
 
 impl Losses {
@@ -45,22 +52,19 @@ impl Losses {
     }
 
     /// Whether it is news.
-    fn note(&mut self, key: (Atom, Atom), incarnation: Term, number: i64, now: Duration) -> bool {
-        while let Some((time, key, what)) = self.times.pop_front_if(|(time, ..)| *time + REMEMBERED <= now) {
-            let _ = time;
-            if self.told.get(&key) == Some(&what) {
+    fn note(&mut self, key: (Atom, Atom), told: Told, now: Duration) -> bool {
+        let old = |(time, ..): &mut (Duration, _, _)| *time + REMEMBERED <= now;
+        while let Some((_, key, told)) = self.times.pop_front_if(old) {
+            if self.told.get(&key) == Some(&told) {
                 self.told.remove(&key);
             }
         }
-        if let Some((known, last)) = self.told.get(&key)
-            && *known == incarnation
-            && number <= *last
-        {
+        let known = self.told.get(&key);
+        if known.is_some_and(|known| known.incarnation == told.incarnation && told.number <= known.number) {
             return false;
         }
-        let what = (incarnation, number);
-        self.times.push_back((now, key.clone(), what.clone()));
-        self.told.insert(key, what);
+        self.times.push_back((now, key.clone(), told.clone()));
+        self.told.insert(key, told);
         true
     }
 }
@@ -77,7 +81,13 @@ impl Core {
         }
         self.losses.count += 1;
         let (us, incarnation, count) = (self.node().clone(), self.losses.incarnation, self.losses.count);
-        let message = Term::from((Term::atom("lost_connection"), us, incarnation, count, node.clone()));
+        let message = Term::from((
+            Term::atom("lost_connection"),
+            us,
+            incarnation,
+            count,
+            node.clone(),
+        ));
         self.tell_all(&message, node);
     }
 
@@ -93,12 +103,18 @@ impl Core {
 
     /// Another node has lost one, or tells of one that has.
     pub(super) fn lost_connection(&mut self, message: &Term, now: Duration) -> Option<()> {
-        let [_, Term::Atom(loser), incarnation, Term::Integer(number), Term::Atom(lost)] =
-            message.as_tuple()?.array::<5>()?
+        let [
+            _,
+            Term::Atom(loser),
+            incarnation,
+            Term::Integer(number),
+            Term::Atom(lost),
+        ] = message.as_tuple()?.array::<5>()?
         else {
             return None;
         };
-        if !self.prevents() || !self.losses.note((loser.clone(), lost.clone()), incarnation, number, now) {
+        let told = Told { incarnation, number };
+        if !self.prevents() || !self.losses.note((loser.clone(), lost.clone()), told, now) {
             return None;
         }
         // It may lose the connection to some of them while it tells everybody.

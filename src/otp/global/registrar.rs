@@ -207,7 +207,9 @@ impl Core {
             Term::from((Term::atom(tag), name, pid, method))
         };
         let request = match &change {
-            Change::Register(entry) if self.names.get(&entry.name).is_some() || self.names.has_name(&entry.pid) => {
+            Change::Register(entry)
+                if self.names.get(&entry.name).is_some() || self.names.has_name(&entry.pid) =>
+            {
                 None
             }
             Change::RegisterExternal(entry) if self.names.get(&entry.name).is_some() => None,

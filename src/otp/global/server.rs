@@ -28,9 +28,16 @@ pub(super) fn start(node: &Node, settings: Settings) {
 
 /// What came of something that took time.
 enum Event {
-    Connected { node: Atom, connected: bool },
+    Connected {
+        node: Atom,
+        connected: bool,
+    },
     Timer(Timer),
-    Resolved { node: Atom, tag: i64, outcomes: Vec<(Conflict, Option<Term>)> },
+    Resolved {
+        node: Atom,
+        tag: i64,
+        outcomes: Vec<(Conflict, Option<Term>)>,
+    },
 }
 
 /// What waits for a connection.
@@ -105,7 +112,9 @@ impl Server {
         let pair = message.as_tuple().and_then(|tuple| tuple.array::<2>());
         match pair {
             Some([Term::Atom(tag), Term::Atom(node)]) if tag == *"nodeup" => self.core.handle_node_up(&node),
-            Some([Term::Atom(tag), Term::Atom(node)]) if tag == *"nodedown" => self.core.handle_node_down(&node),
+            Some([Term::Atom(tag), Term::Atom(node)]) if tag == *"nodedown" => {
+                self.core.handle_node_down(&node)
+            }
             Some([Term::Reference(reference), reply]) => {
                 if let Some((id, node)) = self.calls.remove(&reference) {
                     self.me.demonitor_flush(&reference);
@@ -247,7 +256,8 @@ impl Server {
     async fn monitor(&self, reference: Reference, item: Item) {
         let me = self.me.handle();
         let mut monitored = Box::pin(async move { me.monitor_under(reference, item).await });
-        let done = std::future::poll_fn(|cx| std::task::Poll::Ready(monitored.as_mut().poll(cx).is_ready())).await;
+        let done =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(monitored.as_mut().poll(cx).is_ready())).await;
         if !done {
             tokio::spawn(monitored);
         }

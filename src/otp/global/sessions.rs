@@ -265,7 +265,9 @@ impl Core {
         tag: i64,
         outcomes: Vec<(Conflict, Option<Term>)>,
     ) {
-        let Some(session) = self.session(node, tag) else { return };
+        let Some(session) = self.session(node, tag) else {
+            return;
+        };
         let Ours::Resolving(ours) = &mut session.ours else {
             return;
         };
@@ -286,7 +288,11 @@ impl Core {
     }
 
     fn send_resolved(&mut self, node: &Atom, resolved: &[Operation]) {
-        let known: Vec<Peer> = self.known.iter().map(|(node, version)| (node.clone(), *version)).collect();
+        let known: Vec<Peer> = self
+            .known
+            .iter()
+            .map(|(node, version)| (node.clone(), *version))
+            .collect();
         let (us, external) = (self.node().clone(), self.names.external());
         let Some(session) = self.sessions.get_mut(node) else {
             return;
@@ -326,7 +332,8 @@ impl Core {
         let (Ours::Sent(_), Some(_)) = (&session.ours, &session.theirs) else {
             return;
         };
-        let (Ours::Sent(mut operations), Some(theirs)) = (std::mem::take(&mut session.ours), session.theirs.take())
+        let (Ours::Sent(mut operations), Some(theirs)) =
+            (std::mem::take(&mut session.ours), session.theirs.take())
         else {
             return;
         };
@@ -370,7 +377,14 @@ impl Core {
             let nodes = message::peers_term(peers, *version);
             let us = self.node().clone();
             let tag = Term::atom("new_nodes");
-            Term::from((tag, us, operations.clone(), external.clone(), nodes, extra.clone()))
+            Term::from((
+                tag,
+                us,
+                operations.clone(),
+                external.clone(),
+                nodes,
+                extra.clone(),
+            ))
         };
         let told = self.known.iter().map(|(node, version)| Output::Cast {
             node: node.clone(),
@@ -461,7 +475,9 @@ impl Core {
     pub(super) fn sync(&mut self, caller: Caller, nodes: HashSet<Atom>) {
         let waits_for: HashSet<Atom> = nodes
             .into_iter()
-            .filter(|node| node != self.node() && self.connected.contains(node) && !self.synced.contains(node))
+            .filter(|node| {
+                node != self.node() && self.connected.contains(node) && !self.synced.contains(node)
+            })
             .collect();
         self.syncers.push(Syncer { caller, waits_for });
         self.answer_syncers();
@@ -480,7 +496,11 @@ impl Core {
     }
 
     fn answer_syncers(&mut self) {
-        for syncer in self.syncers.extract_if(.., |syncer| syncer.waits_for.is_empty()).collect::<Vec<_>>() {
+        for syncer in self
+            .syncers
+            .extract_if(.., |syncer| syncer.waits_for.is_empty())
+            .collect::<Vec<_>>()
+        {
             self.push(Output::Reply {
                 to: syncer.caller,
                 reply: Term::atom("ok"),
@@ -526,7 +546,10 @@ impl Core {
             self.settings.connect_all,
             self.settings.prevent_overlapping_partitions,
         );
-        let known = self.known.iter().map(|(node, version)| (Term::from(node), Term::from(*version)));
+        let known = self
+            .known
+            .iter()
+            .map(|(node, version)| (Term::from(node), Term::from(*version)));
         let pending = self.pending.iter().map(|(node, version)| {
             let key = Term::from((atom("pending"), node.clone()));
             (key, Term::from(*version))

@@ -25,22 +25,60 @@ type Node = usize;
 enum Message {
     Cast(Term),
     Info(Term),
-    Call { id: CallId, request: Term },
+    Call {
+        id: CallId,
+        request: Term,
+    },
     /// A call of a process of the node, for a lock.
-    User { round: u64, request: Term },
-    Reply { to: Term, reply: Term },
-    Monitor { id: MonitorId, pid: Pid },
-    Down { id: MonitorId },
+    User {
+        round: u64,
+        request: Term,
+    },
+    Reply {
+        to: Term,
+        reply: Term,
+    },
+    Monitor {
+        id: MonitorId,
+        pid: Pid,
+    },
+    Down {
+        id: MonitorId,
+    },
 }
 
 enum Event {
-    Arrival { from: Node, to: Node, link: u64, message: Message },
-    Up { node: Node, peer: Node, link: u64 },
-    Down { node: Node, peer: Node, link: u64 },
+    Arrival {
+        from: Node,
+        to: Node,
+        link: u64,
+        message: Message,
+    },
+    Up {
+        node: Node,
+        peer: Node,
+        link: u64,
+    },
+    Down {
+        node: Node,
+        peer: Node,
+        link: u64,
+    },
     /// An attempt to connect has come to its end.
-    Dialed { node: Node, peer: Node },
-    Timer { node: Node, timer: Timer },
-    Resolved { node: Node, peer: Atom, tag: i64, outcomes: Vec<(Conflict, Option<Term>)> },
+    Dialed {
+        node: Node,
+        peer: Node,
+    },
+    Timer {
+        node: Node,
+        timer: Timer,
+    },
+    Resolved {
+        node: Node,
+        peer: Atom,
+        tag: i64,
+        outcomes: Vec<(Conflict, Option<Term>)>,
+    },
     Act(Node),
     Trouble,
     Look,
@@ -98,6 +136,7 @@ struct World {
     settled: Option<Duration>,
     operations: u64,
     locks: u64,
+    compares: bool,
 }
 
 fn pair(one: Node, other: Node) -> (Node, Node) {
@@ -124,6 +163,7 @@ impl World {
             settled: None,
             operations: 0,
             locks: 0,
+            compares: number("GLOBAL_NAMES").is_some(),
         };
         for node in 0..count {
             let name = Atom::new(&format!("n{node:03}@h{}", node % 3)).expect("a name");
@@ -178,7 +218,9 @@ impl World {
 
     fn run(mut self) -> (u64, u64) {
         while self.settled.is_none() {
-            let Some(Reverse((time, number))) = self.queue.pop() else { break };
+            let Some(Reverse((time, number))) = self.queue.pop() else {
+                break;
+            };
             assert!(time < END, "seed {}: not settled: {}", self.seed, self.views());
             self.now = time;
             let event = self.events.remove(&number).expect("an event");
@@ -189,7 +231,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Arrival { from, to, link, message } => {
+            Event::Arrival {
+                from,
+                to,
+                link,
+                message,
+            } => {
                 let lost = self.doomed.contains(&link);
                 if !lost && self.nodes[to].ends.get(&from).is_some_and(|end| end.link == link) {
                     self.arrive(from, to, message);
@@ -202,7 +249,12 @@ impl World {
                 self.nodes[node].core.handle_timer(timer);
                 self.perform(node);
             }
-            Event::Resolved { node, peer, tag, outcomes } => {
+            Event::Resolved {
+                node,
+                peer,
+                tag,
+                outcomes,
+            } => {
                 self.nodes[node].core.handle_resolved(&peer, tag, outcomes);
                 self.perform(node);
             }
@@ -244,7 +296,6 @@ impl World {
         let last = self.now;
         self.nodes[node].ends.insert(peer, End { link, last });
         let name = self.nodes[peer].name.clone();
-        self.trace(node, peer, || format!("UP {link}"));
         self.nodes[node].core.handle_node_up(&name);
         self.perform(node);
         self.connected(node, peer, true);
@@ -282,7 +333,11 @@ impl World {
 
     /// One side notices that a connection is gone.
     fn down(&mut self, node: Node, peer: Node, link: u64) {
-        if self.nodes[node].ends.get(&peer).is_none_or(|end| end.link != link) {
+        if self.nodes[node]
+            .ends
+            .get(&peer)
+            .is_none_or(|end| end.link != link)
+        {
             return;
         }
         self.nodes[node].ends.remove(&peer);
@@ -299,12 +354,19 @@ impl World {
         for id in over {
             self.fired(node, id);
         }
-        let calls: Vec<CallId> = self.nodes[node].calls.keys().filter(|(_, to)| *to == peer).map(|(id, _)| *id).collect();
+        let calls: Vec<CallId> = self.nodes[node]
+            .calls
+            .keys()
+            .filter(|(_, to)| *to == peer)
+            .map(|(id, _)| *id)
+            .collect();
         for id in calls {
             self.unanswered(node, peer, id);
         }
-        let waits = self.nodes[node].lock.as_mut().is_some_and(|lock| lock.waits_for.remove(&peer));
-        self.trace(node, peer, || format!("DOWN {link}"));
+        let waits = self.nodes[node]
+            .lock
+            .as_mut()
+            .is_some_and(|lock| lock.waits_for.remove(&peer));
         self.nodes[node].core.handle_node_down(&name);
         self.perform(node);
         if waits {
@@ -332,29 +394,27 @@ impl World {
 
     fn transmit(&mut self, from: Node, to: Node, message: Message) {
         let delay = self.milliseconds(3);
-        let Some(end) = self.nodes[from].ends.get_mut(&to) else { return };
+        let Some(end) = self.nodes[from].ends.get_mut(&to) else {
+            return;
+        };
         if self.doomed.contains(&end.link) {
             return;
         }
         // What goes over one connection keeps its order.
         end.last = end.last.max(self.now + Duration::from_millis(5)) + delay;
         let (time, link) = (end.last, end.link);
-        self.at(time, Event::Arrival { from, to, link, message });
-    }
-
-    fn trace(&self, a: Node, b: Node, text: impl Fn() -> String) {
-        if let Ok(w) = std::env::var("GLOBAL_TRACE") {
-            let w: Vec<usize> = w.split(',').map(|x| x.parse().unwrap()).collect();
-            if w.contains(&a) && w.contains(&b) { println!("{:?} {a}<-{b} {}", self.now, text()); }
-        }
+        self.at(
+            time,
+            Event::Arrival {
+                from,
+                to,
+                link,
+                message,
+            },
+        );
     }
 
     fn arrive(&mut self, from: Node, to: Node, message: Message) {
-        match &message {
-            Message::Cast(m) => self.trace(to, from, || format!("cast {m}")),
-            Message::Info(m) => self.trace(to, from, || format!("info {m}")),
-            _ => {}
-        }
         match message {
             Message::Cast(request) => self.nodes[to].core.handle_cast(&request),
             Message::Info(message) => self.nodes[to].core.handle_info(&message, self.now),
@@ -383,12 +443,17 @@ impl World {
     }
 
     fn reply(&mut self, from: Node, to: Node, tag: &Term, reply: Term) {
-        let [kind, number] = tag.as_tuple().and_then(|tuple| tuple.array::<2>()).expect("a tag");
+        let [kind, number] = tag
+            .as_tuple()
+            .and_then(|tuple| tuple.array::<2>())
+            .expect("a tag");
         let number = u64::try_from(&number).expect("a number");
         if kind.is_atom("core") {
             if self.nodes[to].calls.remove(&(CallId(number), from)).is_some() {
                 let name = self.nodes[from].name.clone();
-                self.nodes[to].core.handle_answer(CallId(number), &name, Some(reply));
+                self.nodes[to]
+                    .core
+                    .handle_answer(CallId(number), &name, Some(reply));
             }
         } else if kind.is_atom("user") {
             if let Some(lock) = &mut self.nodes[to].lock
@@ -410,7 +475,9 @@ impl World {
     fn perform(&mut self, node: Node) {
         while let Some(output) = self.nodes[node].core.poll_output() {
             match output {
-                Output::Cast { node: to, request } => self.send(node, self.index[&to], Message::Cast(request)),
+                Output::Cast { node: to, request } => {
+                    self.send(node, self.index[&to], Message::Cast(request))
+                }
                 Output::Info { node: to, message } => {
                     let to = self.index[&to];
                     if self.nodes[node].ends.contains_key(&to) {
@@ -421,7 +488,11 @@ impl World {
                     let to = self.index[to.node()];
                     self.send(node, to, Message::Info(message));
                 }
-                Output::Call { id, node: to, request } => {
+                Output::Call {
+                    id,
+                    node: to,
+                    request,
+                } => {
                     let to = self.index[&to];
                     self.nodes[node].calls.insert((id, to), ());
                     self.send(node, to, Message::Call { id, request });
@@ -450,15 +521,31 @@ impl World {
                     }
                 }
                 Output::Timer { timer, after } => self.after(after, Event::Timer { node, timer }),
-                Output::Resolve { node: peer, tag, conflicts } => {
+                Output::Resolve {
+                    node: peer,
+                    tag,
+                    conflicts,
+                } => {
                     let lesser = |Conflict { his, mine }: Conflict| {
-                        let pid = if his.pid.node() < mine.pid.node() { &his.pid } else { &mine.pid };
+                        let pid = if his.pid.node() < mine.pid.node() {
+                            &his.pid
+                        } else {
+                            &mine.pid
+                        };
                         let outcome = Some(Term::from(pid.clone()));
                         (Conflict { his, mine }, outcome)
                     };
                     let outcomes = conflicts.into_iter().map(lesser).collect();
                     let delay = self.milliseconds(30);
-                    self.after(delay, Event::Resolved { node, peer, tag, outcomes });
+                    self.after(
+                        delay,
+                        Event::Resolved {
+                            node,
+                            peer,
+                            tag,
+                            outcomes,
+                        },
+                    );
                 }
                 Output::Name { .. } => {}
             }
@@ -467,9 +554,19 @@ impl World {
 
     /// A node ends a connection: what it has sent arrives before the end does.
     fn close(&mut self, node: Node, peer: Node, link: u64) {
-        let last = self.nodes[node].ends.get(&peer).map_or(self.now, |end| end.last.max(self.now));
+        let last = self.nodes[node]
+            .ends
+            .get(&peer)
+            .map_or(self.now, |end| end.last.max(self.now));
         self.after(Duration::from_micros(1), Event::Down { node, peer, link });
-        self.at(last + Duration::from_micros(1), Event::Down { node: peer, peer: node, link });
+        self.at(
+            last + Duration::from_micros(1),
+            Event::Down {
+                node: peer,
+                peer: node,
+                link,
+            },
+        );
     }
 
     // What people do
@@ -506,7 +603,9 @@ impl World {
     fn ask(&mut self, node: Node, request: &Term) {
         self.operations += 1;
         let pid = Pid::new(self.nodes[node].name.clone(), 2, 0, 9);
-        self.nodes[node].core.handle_call(caller(&pid, Term::from((Term::atom("answer"), 0))), request);
+        self.nodes[node]
+            .core
+            .handle_call(caller(&pid, Term::from((Term::atom("answer"), 0))), request);
         self.perform(node);
     }
 
@@ -528,7 +627,10 @@ impl World {
             return;
         }
         let index = usize::try_from(self.below(pids.len() as u64)).expect("few");
-        let watchers = self.nodes[node].processes.remove(&pids[index]).unwrap_or_default();
+        let watchers = self.nodes[node]
+            .processes
+            .remove(&pids[index])
+            .unwrap_or_default();
         for (watcher, id) in watchers {
             if watcher == node || self.nodes[node].ends.contains_key(&watcher) {
                 self.send(node, watcher, Message::Down { id });
@@ -543,7 +645,11 @@ impl World {
         }
         self.next += 1;
         let round = self.next;
-        let links: BTreeMap<Node, u64> = self.nodes[node].ends.iter().map(|(peer, end)| (*peer, end.link)).collect();
+        let links: BTreeMap<Node, u64> = self.nodes[node]
+            .ends
+            .iter()
+            .map(|(peer, end)| (*peer, end.link))
+            .collect();
         let nodes: BTreeSet<Node> = links.keys().copied().chain([node]).collect();
         self.nodes[node].lock = Some(UserLock {
             round,
@@ -565,7 +671,11 @@ impl World {
     }
 
     fn unlock(&mut self, node: Node) -> bool {
-        if self.nodes[node].lock.as_ref().is_none_or(|lock| !lock.held && !lock.waits_for.is_empty()) {
+        if self.nodes[node]
+            .lock
+            .as_ref()
+            .is_none_or(|lock| !lock.held && !lock.waits_for.is_empty())
+        {
             return self.nodes[node].lock.is_some();
         }
         let lock = self.nodes[node].lock.take().expect("a lock");
@@ -667,7 +777,12 @@ impl World {
     }
 
     fn names(&self, node: Node) -> BTreeMap<Term, Pid> {
-        self.nodes[node].core.names.entries().map(|entry| (entry.name, entry.pid)).collect()
+        self.nodes[node]
+            .core
+            .names
+            .entries()
+            .map(|entry| (entry.name, entry.pid))
+            .collect()
     }
 
     fn agree(&self) -> bool {
@@ -677,7 +792,9 @@ impl World {
             let simulated = &self.nodes[node];
             let mut known: BTreeSet<&Atom> = simulated.core.known.keys().collect();
             known.insert(&simulated.name);
-            known == all && simulated.ends.len() + 1 == all.len() && (std::env::var("GLOBAL_NAMES").is_err() || self.names(node) == names)
+            known == all
+                && simulated.ends.len() + 1 == all.len()
+                && (!self.compares || self.names(node) == names)
         })
     }
 
@@ -685,9 +802,17 @@ impl World {
         let view = |node: &Simulated| {
             let mut known: Vec<&str> = node.core.known.keys().map(Atom::as_str).collect();
             known.sort_unstable();
-            let connected: Vec<&str> = node.ends.keys().map(|peer| self.nodes[*peer].name.as_str()).collect();
-            let mut names: Vec<String> =
-                node.core.names.entries().map(|entry| format!("{}={}", entry.name, entry.pid)).collect();
+            let connected: Vec<&str> = node
+                .ends
+                .keys()
+                .map(|peer| self.nodes[*peer].name.as_str())
+                .collect();
+            let mut names: Vec<String> = node
+                .core
+                .names
+                .entries()
+                .map(|entry| format!("{}={}", entry.name, entry.pid))
+                .collect();
             names.sort();
             format!(
                 "\n{}: known {known:?} connected {connected:?} names {names:?} pending {:?} {:?} {:?}",
@@ -699,7 +824,9 @@ impl World {
 }
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }
 
 #[test]

@@ -154,13 +154,10 @@ impl Locks {
         if let Some(monitor) = monitor {
             self.by_monitor.insert(monitor, resource.clone());
         }
-        let lock = self
-            .by_resource
-            .entry(resource.clone())
-            .or_insert_with(|| Lock {
-                requester: requester.clone(),
-                holders: Vec::new(),
-            });
+        let lock = self.by_resource.entry(resource.clone()).or_insert_with(|| Lock {
+            requester: requester.clone(),
+            holders: Vec::new(),
+        });
         lock.holders.push((pid.clone(), monitor));
     }
 

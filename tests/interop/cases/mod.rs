@@ -14,6 +14,7 @@ mod echo;
 mod epmd;
 mod examples;
 mod figures;
+mod global;
 mod pg;
 mod ping;
 mod processes;
@@ -191,6 +192,17 @@ pub(crate) fn all() -> Vec<Case> {
         case!(connection::large_beside_small),
         case!(connection::trace_tokens),
         case!(connection::busy).rust_only(),
+        case!(global::mesh).both(),
+        case!(global::mesh_of_five),
+        case!(global::apart),
+        case!(global::names).both(),
+        case!(global::conflicts),
+        case!(global::locks),
+        case!(global::no_overlapping_partitions),
+        case!(global::overlapping_partitions),
+        case!(global::at_random),
+        case!(global::cut_in_halves).needs_hosts(),
+        case!(global::cut_one_way).needs_hosts(),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::random_bytes),

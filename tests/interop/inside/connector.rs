@@ -41,7 +41,8 @@ async fn run(arguments: &[String]) {
             other => panic!("{other} is no option"),
         }
     }
-    let mut builder = builder.expect("a name")
+    let mut builder = builder
+        .expect("a name")
         .hidden(hidden)
         .connect_all(connect_all)
         .prevent_overlapping_partitions(prevents);
