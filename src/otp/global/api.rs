@@ -45,6 +45,9 @@ pub enum GlobalError {
     /// The process that has it cannot be sent to.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The server that has it gives no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// A lock: what is locked, and for whom. Processes that are the same requester share a lock; so that each has it for itself, a
@@ -255,6 +258,40 @@ impl Global {
         };
         me.send(&pid, message.into()).await?;
         Ok(pid)
+    }
+
+    /// Calls the server that has the name, as `gen_server:call({global, Name}, Request, Timeout)`; see [`Process::call`].
+    ///
+    /// # Errors
+    /// When nobody has the name, its process ends, or no answer comes in time.
+    pub async fn call(
+        &self,
+        me: &mut Process,
+        name: impl Into<Term>,
+        request: impl Into<Term>,
+        patience: Duration,
+    ) -> Result<Term, GlobalError> {
+        let name = name.into();
+        let Some(pid) = self.whereis_name(&name) else {
+            return Err(GlobalError::NotRegistered { name });
+        };
+        Ok(me.call(pid, request, patience).await?)
+    }
+
+    /// Casts to the server that has the name, as `gen_server:cast({global, Name}, Request)`. As there, it is no error when nobody has it.
+    ///
+    /// # Errors
+    /// When its process's node cannot be reached.
+    pub async fn cast(
+        &self,
+        me: &Process,
+        name: impl Into<Term>,
+        request: impl Into<Term>,
+    ) -> Result<(), GlobalError> {
+        if let Some(pid) = self.whereis_name(name) {
+            me.cast(&pid, request).await?;
+        }
+        Ok(())
     }
 
     /// This node and every visible one that is connected: whom locks are on in Erlang unless said otherwise.

@@ -380,6 +380,7 @@ impl Core {
         self.free_lock(Owner::Locker, &requester, others);
     }
 
+    /// Asks for the lock to be freed. A node that is gone has freed it by itself, and is not to be connected to for that.
     pub(super) fn free_lock(
         &mut self,
         owner: Owner,
@@ -387,6 +388,8 @@ impl Core {
         nodes: impl IntoIterator<Item = Atom>,
     ) {
         let request = Term::from((Term::atom("del_lock"), message::lock_id(requester)));
+        let there = |node: &Atom| node == self.node() || self.connected.contains(node);
+        let nodes: Vec<Atom> = nodes.into_iter().filter(there).collect();
         self.multi_call(owner, nodes, &request);
     }
 }

@@ -28,6 +28,13 @@ pub(super) enum Operation {
 }
 
 impl Operation {
+    pub(super) fn name(&self) -> &Term {
+        match self {
+            Self::Insert(entry) => &entry.name,
+            Self::Delete(name) => name,
+        }
+    }
+
     fn read(term: &Term) -> Option<Self> {
         let [Term::Atom(tag), what] = term.as_tuple()?.array::<2>()? else {
             return None;

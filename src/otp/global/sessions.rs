@@ -15,7 +15,7 @@ use crate::otp::call::Caller;
 use crate::term::{Atom, Term, Tuple};
 
 /// How long a node that knows us may be unknown to us: what tells us of it is under way.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A peer that has come up, until both know each other's names.
 #[derive(Debug)]
@@ -372,7 +372,17 @@ impl Core {
             Term::from((Term::atom("vsn"), version)),
             Term::from((Term::atom("lock"), lock.unwrap_or(Term::NIL))),
         ]);
-        let operations = message::operations_term(operations);
+        // Names of the new nodes' processes that we had all along, another of our partition may have lost with its connection.
+        let new: HashSet<&Atom> = peers.iter().map(|(node, _)| node).collect();
+        let mut operations = operations.to_vec();
+        let told: HashSet<Term> = operations
+            .iter()
+            .map(|operation| operation.name().clone())
+            .collect();
+        let others = self.names.entries();
+        let others = others.filter(|entry| new.contains(entry.pid.node()) && !told.contains(&entry.name));
+        operations.extend(others.map(Operation::Insert));
+        let operations = message::operations_term(&operations);
         let message = |version: &i64| {
             let nodes = message::peers_term(peers, *version);
             let us = self.node().clone();

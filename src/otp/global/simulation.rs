@@ -136,7 +136,6 @@ struct World {
     settled: Option<Duration>,
     operations: u64,
     locks: u64,
-    compares: bool,
 }
 
 fn pair(one: Node, other: Node) -> (Node, Node) {
@@ -163,7 +162,6 @@ impl World {
             settled: None,
             operations: 0,
             locks: 0,
-            compares: number("GLOBAL_NAMES").is_some(),
         };
         for node in 0..count {
             let name = Atom::new(&format!("n{node:03}@h{}", node % 3)).expect("a name");
@@ -792,9 +790,7 @@ impl World {
             let simulated = &self.nodes[node];
             let mut known: BTreeSet<&Atom> = simulated.core.known.keys().collect();
             known.insert(&simulated.name);
-            known == all
-                && simulated.ends.len() + 1 == all.len()
-                && (!self.compares || self.names(node) == names)
+            known == all && simulated.ends.len() + 1 == all.len() && self.names(node) == names
         })
     }
 
