@@ -3,7 +3,7 @@
 //! Both are held by processes anywhere in the cluster, each under a monitor of its own. Nothing here knows why an entry comes or
 //! goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::core::MonitorId;
 use crate::term::{Atom, Pid, Term};
@@ -40,7 +40,8 @@ struct Held {
 /// The names.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    by_name: HashMap<Term, Held>,
+    /// In order, so that what follows from a seed is always the same.
+    by_name: BTreeMap<Term, Held>,
     /// How many names a process has: more than one only if a peer says so.
     by_pid: HashMap<Pid, usize>,
     by_monitor: HashMap<MonitorId, Term>,
