@@ -81,7 +81,7 @@ async fn serve(me: &Process, message: &Message) -> Result<(), Box<dyn Error + Se
         && tag == *"square"
     {
         let square = number.saturating_mul(number);
-        me.send(from, term!({squared, number, square, (me.pid().clone())}))
+        me.send(from, term!({squared, (number), (square), (me.pid().clone())}))
             .await?;
     } else if let Some([Term::Atom(tag), name]) = tuple.and_then(|tuple| tuple.array())
         && tag == *"global_name_conflict"
