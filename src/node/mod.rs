@@ -394,11 +394,6 @@ impl Node {
         &self.0.globals
     }
 
-    /// Whether there is a connection to `node`.
-    pub(crate) fn is_connected(&self, node: &Atom) -> bool {
-        self.0.connections.up(node).is_some()
-    }
-
     pub(crate) fn has_module(&self, name: &Atom) -> bool {
         self.0.modules.has_module(name)
     }

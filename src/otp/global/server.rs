@@ -198,7 +198,7 @@ impl Server {
     }
 
     fn is_connected(&self, node: &Atom) -> bool {
-        node == self.me.node().name() || self.me.node().is_connected(node)
+        self.me.node().is_connected(node)
     }
 
     /// Whether something that goes to `node` need not wait.
