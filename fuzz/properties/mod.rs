@@ -349,11 +349,14 @@ fn same_parts(view: TermRef<'_>, term: &Term) {
                 assert_eq!(reference.to_reference(), *other);
             }
             (View::Fun(fun), Term::Fun(other)) => {
-                assert_eq!((fun.module.to_atom(), fun.arity), (other.module(), other.arity()));
-                open.extend(fun.free.zip(other.free()).take(20));
+                assert_eq!(
+                    (fun.module().to_atom(), fun.arity()),
+                    (other.module(), other.arity())
+                );
+                open.extend(fun.free().zip(other.free()).take(20));
             }
             (View::Record(record), Term::Record(other)) => {
-                assert_eq!(record.name.to_atom(), other.name());
+                assert_eq!(record.name().to_atom(), other.name());
                 assert_eq!(record.fields().count(), other.len());
                 for ((name, value), (other_name, other)) in record.fields().zip(other.iter()).take(20) {
                     assert_eq!(name.to_atom(), other_name);

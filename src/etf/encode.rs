@@ -243,11 +243,19 @@ impl Writer {
         if let Ok(value) = u8::try_from(value) {
             self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, value]);
         } else if let Ok(value) = i32::try_from(value) {
-            self.bytes.push(tag::INTEGER);
-            self.bytes.extend_from_slice(&value.to_be_bytes());
+            let [a, b, c, d] = value.to_be_bytes();
+            self.bytes.extend_from_slice(&[tag::INTEGER, a, b, c, d]);
         } else {
-            let magnitude = value.unsigned_abs().to_le_bytes();
-            self.big(value < 0, crate::term::number::trim(&magnitude));
+            // All eight bytes, and then those taken back that are zero: no copy whose length is only known here.
+            let magnitude = value.unsigned_abs();
+            let zeros = magnitude.leading_zeros() / 8;
+            #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
+            let len = 8 - zeros as u8;
+            let [a, b, c, d, e, f, g, h] = magnitude.to_le_bytes();
+            let sign = (value < 0).into();
+            self.bytes
+                .extend_from_slice(&[tag::SMALL_BIG, len, sign, a, b, c, d, e, f, g, h]);
+            self.bytes.truncate(self.bytes.len() - zeros as usize);
         }
     }
 
@@ -274,8 +282,9 @@ impl Writer {
             self.bytes.push(tag::FLOAT);
             self.bytes.extend_from_slice(&float_text(value));
         } else if value.is_finite() {
-            self.bytes.push(tag::NEW_FLOAT);
-            self.bytes.extend_from_slice(&value.to_be_bytes());
+            let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
+            self.bytes
+                .extend_from_slice(&[tag::NEW_FLOAT, a, b, c, d, e, f, g, h]);
         } else {
             Term::from(value).encode(self);
         }
@@ -323,8 +332,8 @@ impl Writer {
 
     fn tag_and_length(&mut self, tag: u8, length: usize) {
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        self.bytes.push(tag);
-        self.bytes.extend_from_slice(&length.to_be_bytes());
+        let [a, b, c, d] = length.to_be_bytes();
+        self.bytes.extend_from_slice(&[tag, a, b, c, d]);
     }
 
     /// Writes a binary.
@@ -436,8 +445,9 @@ impl Writer {
         self.part(&mut runs, term);
         while let Some(run) = runs.last_mut() {
             let Run { block, at, end, then } = *run;
+            let at = self.plain(block, at, end);
             if at < end {
-                run.at += 1;
+                run.at = at + 1;
                 match block.node(at) {
                     Node::Map { len, span } if len > 1 && self.format.deterministic => {
                         run.at = at + span;
@@ -514,13 +524,81 @@ impl Writer {
             Term::Fun(fun) => fun.handle().parts(),
             Term::Record(record) => record.handle().parts(),
         };
-        let end = at + block.span(at);
+        let span = block.span(at);
+        // Most terms take a few bytes a node and what of the source they refer to, which is seldom more than all of it.
+        let likely = block.source.len().saturating_add(5 * span as usize);
+        self.bytes.reserve(likely.min(16 * span as usize));
         runs.push(Run {
             block,
             at,
-            end,
+            end: at + span,
             then: Then::Nothing,
         });
+    }
+
+    /// Writes the nodes from a place on that need nothing but themselves: most of what there is. Gives the place of the first other
+    /// one, `end` if there is none.
+    fn plain(&mut self, block: &Block, at: u32, end: u32) -> u32 {
+        let mut nodes = block.nodes.get(at as usize..end as usize).unwrap_or_default();
+        // Whether the text of atoms is written as it stands.
+        let as_is = self.table.is_none() && self.format.minor_version == MinorVersion::V2;
+        while let [node, rest @ ..] = nodes {
+            nodes = rest;
+            match *node {
+                Node::Integer(value) => self.integer(value),
+                Node::Nil => self.nil(),
+                Node::Float(value) => self.float(value),
+                Node::Atom { len, offset } if as_is && len <= u8::MAX.into() => {
+                    #[expect(clippy::cast_possible_truncation, reason = "seen to be short")]
+                    self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
+                    self.bytes.extend_from_slice(block.bytes(offset, len));
+                }
+                Node::Binary { len, offset } => self.binary(block.bytes(offset, len)),
+                Node::Bytes { len, offset } => self.string(block.bytes(offset, len)),
+                Node::BigInteger {
+                    negative,
+                    len,
+                    offset,
+                } => self.big(negative, block.bytes(offset, len)),
+                Node::Tuple { arity, .. } => self.tuple(arity),
+                Node::Map { len, .. } if !self.format.deterministic => self.map(len),
+                Node::List {
+                    tail: Tail::Nil,
+                    len,
+                    span,
+                } => match self.small_string(rest, len) {
+                    true => nodes = rest.get(span as usize - 1..).unwrap_or_default(),
+                    false => self.tag_and_length(tag::LIST, len as usize),
+                },
+                Node::List {
+                    tail: Tail::Improper,
+                    len,
+                    ..
+                } => self.tag_and_length(tag::LIST, len as usize),
+                _ => return end - u32::try_from(rest.len()).unwrap_or(0) - 1,
+            }
+        }
+        end
+    }
+
+    /// Writes so many nodes as a string if they are integers from 0 to 255.
+    fn small_string(&mut self, nodes: &[Node], len: u32) -> bool {
+        let Some(nodes) = nodes
+            .get(..len as usize)
+            .filter(|nodes| nodes.len() <= MAX_STRING)
+        else {
+            return false;
+        };
+        if !nodes.iter().all(|node| matches!(node, Node::Integer(0..=255))) {
+            return false;
+        }
+        let [a, b] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        self.bytes.extend_from_slice(&[tag::STRING, a, b]);
+        self.bytes.extend(nodes.iter().map(|node| match node {
+            Node::Integer(value) => value.to_le_bytes()[0],
+            _ => 0,
+        }));
+        true
     }
 
     /// Writes the elements of a list and its end, without its head.
@@ -621,13 +699,8 @@ impl Writer {
                 skip(runs, span - 1);
                 self.linked(runs, block, at);
             }
-            Node::List { tail, len, span } => {
-                if tail == Tail::Nil && self.try_string(block, at, len) {
-                    skip(runs, span - 1);
-                } else {
-                    self.tag_and_length(tag::LIST, len as usize);
-                }
-            }
+            // Written before what is not plain is come upon.
+            Node::List { len, .. } => self.tag_and_length(tag::LIST, len as usize),
             Node::OldFun { free, .. } => self.tag_and_length(tag::FUN, free as usize),
             Node::Record { exported, fields, .. } => {
                 self.tag_and_length(tag::RECORD, fields as usize);
@@ -674,19 +747,6 @@ impl Writer {
             end: at + span - 1,
             then: Then::Tail,
         });
-    }
-
-    /// Writes a list of nodes as a string if all its elements are integers from 0 to 255.
-    fn try_string(&mut self, block: &Block, at: u32, len: u32) -> bool {
-        let start = self.bytes.len();
-        self.bytes.push(tag::STRING);
-        let length = u16::try_from(len).unwrap_or(u16::MAX);
-        self.bytes.extend_from_slice(&length.to_be_bytes());
-        let string = chain::node_bytes(block, at + 1, len, MAX_STRING, &mut self.bytes);
-        if !string {
-            self.bytes.truncate(start);
-        }
-        string
     }
 
     /// Writes a list of 1 to 65535 small integers.

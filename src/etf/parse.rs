@@ -105,146 +105,251 @@ impl<'a> Parser<'a> {
         let mut uniq: Option<(u64, u32)> = None;
         self.reserve(1, rest);
         'parts: loop {
-            left -= 1;
-            self.part = rest.len();
-            if FIND && self.nodes.len() == find {
-                return Err(DecodeErrorKind::DuplicateKey);
-            }
-            let (&tag, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
-            rest = after;
-            'part: {
-                let (kind, len, children) = match tag {
+            // What comes most often, each with a single look at what is left. Whatever is wrong is left to the general way.
+            let mut part = self.part;
+            let mut opened = None;
+            while !FIND && left > 0 {
+                let offset = (self.input.len() - rest.len()) as u64;
+                let begin = rest.len();
+                let Some((&tag, after)) = rest.split_first() else {
+                    break;
+                };
+                let node = match tag {
                     tag::SMALL_INTEGER => {
-                        let value = byte(&mut rest)?;
-                        self.nodes.push(Node::Integer(value.into()));
-                        break 'part;
+                        let Some((value, after)) = after.split_first() else {
+                            break;
+                        };
+                        rest = after;
+                        Node::Integer((*value).into())
                     }
                     tag::INTEGER => {
-                        let value = i32::from_be_bytes(chunk(&mut rest)?);
-                        self.nodes.push(Node::Integer(value.into()));
-                        break 'part;
-                    }
-                    tag::SMALL_ATOM_UTF8
-                    | tag::ATOM_CACHE_REF
-                    | tag::ATOM_UTF8
-                    | tag::ATOM
-                    | tag::SMALL_ATOM => {
-                        let atom = self.atom(tag, &mut rest)?;
-                        self.nodes.push(atom);
-                        break 'part;
-                    }
-                    tag::BINARY => {
-                        let len = u32::from_be_bytes(chunk(&mut rest)?);
-                        let offset = self.take(&mut rest, len as usize)?;
-                        self.nodes.push(Node::Binary { len, offset });
-                        break 'part;
-                    }
-                    tag::NIL => {
-                        self.nodes.push(Node::Nil);
-                        break 'part;
-                    }
-                    tag::SMALL_TUPLE => {
-                        let arity = u32::from(byte(&mut rest)?);
-                        if arity == 0 {
-                            self.nodes.push(Node::Tuple { arity: 0, span: 1 });
-                            break 'part;
-                        }
-                        (Kind::Tuple, arity, arity)
-                    }
-                    tag::LARGE_TUPLE => {
-                        let arity = u32::from_be_bytes(chunk(&mut rest)?);
-                        if arity == 0 {
-                            self.nodes.push(Node::Tuple { arity: 0, span: 1 });
-                            break 'part;
-                        }
-                        (Kind::Tuple, arity, arity)
-                    }
-                    tag::LIST => {
-                        let len = u32::from_be_bytes(chunk(&mut rest)?);
-                        if len == 0 {
-                            // No elements: what stands here is the tail.
-                            left += 1;
-                            continue 'parts;
-                        }
-                        (Kind::List, len, len)
-                    }
-                    tag::MAP => {
-                        let len = u32::from_be_bytes(chunk(&mut rest)?);
-                        if len == 0 {
-                            self.nodes.push(Node::Map { len: 0, span: 1 });
-                            break 'part;
-                        }
-                        (Kind::Map, len, parts(len, 2, 0, rest)?)
-                    }
-                    tag::STRING => {
-                        let len = u32::from(u16::from_be_bytes(chunk(&mut rest)?));
-                        let offset = self.take(&mut rest, len as usize)?;
-                        self.nodes.push(if len == 0 {
-                            Node::Nil
-                        } else {
-                            Node::Bytes { len, offset }
-                        });
-                        break 'part;
-                    }
-                    tag::NEW_FLOAT => {
-                        let value = f64::from_be_bytes(chunk(&mut rest)?);
-                        if !value.is_finite() {
-                            return Err(DecodeErrorKind::BadFloat);
-                        }
-                        self.nodes.push(Node::Float(value));
-                        break 'part;
-                    }
-                    tag::SMALL_BIG | tag::LARGE_BIG => {
-                        let integer = self.big(tag, &mut rest)?;
-                        self.nodes.push(integer);
-                        break 'part;
-                    }
-                    tag::NEW_PID | tag::PID => {
-                        self.pid(tag, &mut rest)?;
-                        break 'part;
-                    }
-                    tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
-                        self.reference(tag, &mut rest)?;
-                        break 'part;
-                    }
-                    tag::NEW_PORT | tag::V4_PORT | tag::PORT => {
-                        self.port(tag, &mut rest)?;
-                        break 'part;
-                    }
-                    tag::EXPORT => {
-                        self.export(&mut rest)?;
-                        break 'part;
-                    }
-                    tag::BIT_BINARY => {
-                        self.bit_string(&mut rest)?;
-                        break 'part;
-                    }
-                    tag::FLOAT => {
-                        self.old_float(&mut rest)?;
-                        break 'part;
-                    }
-                    tag::NEW_FUN => {
-                        // The size that comes first is known to be wrong in some releases, and nothing needs it.
-                        let _size: [u8; 4] = chunk(&mut rest)?;
-                        let arity = byte(&mut rest)?;
-                        uniq = Some((self.take(&mut rest, 16)?, u32::from_be_bytes(chunk(&mut rest)?)));
-                        let free = u32::from_be_bytes(chunk(&mut rest)?);
-                        (Kind::Fun { arity }, free, parts(free, 1, 4, rest)?)
-                    }
-                    tag::FUN => {
-                        let free = u32::from_be_bytes(chunk(&mut rest)?);
-                        (Kind::OldFun, free, parts(free, 1, 4, rest)?)
-                    }
-                    tag::RECORD => {
-                        let fields = u32::from_be_bytes(chunk(&mut rest)?);
-                        let exported = match byte(&mut rest)? {
-                            0 => false,
-                            1 => true,
-                            flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
+                        let Some((value, after)) = after.split_first_chunk() else {
+                            break;
                         };
-                        (Kind::Record { exported }, fields, parts(fields, 2, 2, rest)?)
+                        rest = after;
+                        Node::Integer(i32::from_be_bytes(*value).into())
                     }
-                    unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
+                    tag::SMALL_ATOM_UTF8 => match after.split_first() {
+                        Some((&len, after))
+                            if let Some((text, after)) = after.split_at_checked(len.into())
+                                && text.is_ascii() =>
+                        {
+                            rest = after;
+                            Node::Atom {
+                                len: len.into(),
+                                offset: offset + 2,
+                            }
+                        }
+                        _ => break,
+                    },
+                    tag::BINARY => match after.split_first_chunk() {
+                        Some((len, after))
+                            if let len = u32::from_be_bytes(*len)
+                                && let Some(after) = after.get(len as usize..) =>
+                        {
+                            rest = after;
+                            Node::Binary {
+                                len,
+                                offset: offset + 5,
+                            }
+                        }
+                        _ => break,
+                    },
+                    tag::NEW_FLOAT => match after.split_first_chunk() {
+                        Some((value, after))
+                            if let value = f64::from_be_bytes(*value)
+                                && value.is_finite() =>
+                        {
+                            rest = after;
+                            Node::Float(value)
+                        }
+                        _ => break,
+                    },
+                    tag::SMALL_BIG => match *after {
+                        [len, sign, ref after @ ..]
+                            if let Some((magnitude, after)) = after.split_at_checked(len.into())
+                                && let Some(value) = small(sign != 0, magnitude) =>
+                        {
+                            rest = after;
+                            Node::Integer(value)
+                        }
+                        _ => break,
+                    },
+                    tag::NIL => {
+                        rest = after;
+                        Node::Nil
+                    }
+                    tag::SMALL_TUPLE => match after.split_first() {
+                        Some((&arity @ 1.., after)) => {
+                            (rest, part) = (after, begin);
+                            opened = Some((Kind::Tuple, arity.into(), arity.into()));
+                            break;
+                        }
+                        _ => break,
+                    },
+                    tag::LIST => match after.split_first_chunk() {
+                        Some((len, after)) if *len != [0; 4] => {
+                            (rest, part) = (after, begin);
+                            let len = u32::from_be_bytes(*len);
+                            opened = Some((Kind::List, len, len));
+                            break;
+                        }
+                        _ => break,
+                    },
+                    _ => break,
+                };
+                part = begin;
+                self.nodes.push(node);
+                left -= 1;
+            }
+            self.part = part;
+            'part: {
+                if left == 0 {
+                    break 'part;
+                }
+                left -= 1;
+                let (kind, len, children) = if let Some(opened) = opened {
+                    opened
+                } else {
+                    self.part = rest.len();
+                    if FIND && self.nodes.len() == find {
+                        return Err(DecodeErrorKind::DuplicateKey);
+                    }
+                    let (&tag, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
+                    rest = after;
+                    match tag {
+                        tag::SMALL_INTEGER => {
+                            let value = byte(&mut rest)?;
+                            self.nodes.push(Node::Integer(value.into()));
+                            break 'part;
+                        }
+                        tag::INTEGER => {
+                            let value = i32::from_be_bytes(chunk(&mut rest)?);
+                            self.nodes.push(Node::Integer(value.into()));
+                            break 'part;
+                        }
+                        tag::SMALL_ATOM_UTF8
+                        | tag::ATOM_CACHE_REF
+                        | tag::ATOM_UTF8
+                        | tag::ATOM
+                        | tag::SMALL_ATOM => {
+                            let atom = self.atom(tag, &mut rest)?;
+                            self.nodes.push(atom);
+                            break 'part;
+                        }
+                        tag::BINARY => {
+                            let len = u32::from_be_bytes(chunk(&mut rest)?);
+                            let offset = self.take(&mut rest, len as usize)?;
+                            self.nodes.push(Node::Binary { len, offset });
+                            break 'part;
+                        }
+                        tag::NIL => {
+                            self.nodes.push(Node::Nil);
+                            break 'part;
+                        }
+                        tag::SMALL_TUPLE => {
+                            let arity = u32::from(byte(&mut rest)?);
+                            if arity == 0 {
+                                self.nodes.push(Node::Tuple { arity: 0, span: 1 });
+                                break 'part;
+                            }
+                            (Kind::Tuple, arity, arity)
+                        }
+                        tag::LARGE_TUPLE => {
+                            let arity = u32::from_be_bytes(chunk(&mut rest)?);
+                            if arity == 0 {
+                                self.nodes.push(Node::Tuple { arity: 0, span: 1 });
+                                break 'part;
+                            }
+                            (Kind::Tuple, arity, arity)
+                        }
+                        tag::LIST => {
+                            let len = u32::from_be_bytes(chunk(&mut rest)?);
+                            if len == 0 {
+                                // No elements: what stands here is the tail.
+                                left += 1;
+                                continue 'parts;
+                            }
+                            (Kind::List, len, len)
+                        }
+                        tag::MAP => {
+                            let len = u32::from_be_bytes(chunk(&mut rest)?);
+                            if len == 0 {
+                                self.nodes.push(Node::Map { len: 0, span: 1 });
+                                break 'part;
+                            }
+                            (Kind::Map, len, parts(len, 2, 0, rest)?)
+                        }
+                        tag::STRING => {
+                            let len = u32::from(u16::from_be_bytes(chunk(&mut rest)?));
+                            let offset = self.take(&mut rest, len as usize)?;
+                            self.nodes.push(if len == 0 {
+                                Node::Nil
+                            } else {
+                                Node::Bytes { len, offset }
+                            });
+                            break 'part;
+                        }
+                        tag::NEW_FLOAT => {
+                            let value = f64::from_be_bytes(chunk(&mut rest)?);
+                            if !value.is_finite() {
+                                return Err(DecodeErrorKind::BadFloat);
+                            }
+                            self.nodes.push(Node::Float(value));
+                            break 'part;
+                        }
+                        tag::SMALL_BIG | tag::LARGE_BIG => {
+                            let integer = self.big(tag, &mut rest)?;
+                            self.nodes.push(integer);
+                            break 'part;
+                        }
+                        tag::NEW_PID | tag::PID => {
+                            self.pid(tag, &mut rest)?;
+                            break 'part;
+                        }
+                        tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
+                            self.reference(tag, &mut rest)?;
+                            break 'part;
+                        }
+                        tag::NEW_PORT | tag::V4_PORT | tag::PORT => {
+                            self.port(tag, &mut rest)?;
+                            break 'part;
+                        }
+                        tag::EXPORT => {
+                            self.export(&mut rest)?;
+                            break 'part;
+                        }
+                        tag::BIT_BINARY => {
+                            self.bit_string(&mut rest)?;
+                            break 'part;
+                        }
+                        tag::FLOAT => {
+                            self.old_float(&mut rest)?;
+                            break 'part;
+                        }
+                        tag::NEW_FUN => {
+                            // The size that comes first is known to be wrong in some releases, and nothing needs it.
+                            let _size: [u8; 4] = chunk(&mut rest)?;
+                            let arity = byte(&mut rest)?;
+                            uniq = Some((self.take(&mut rest, 16)?, u32::from_be_bytes(chunk(&mut rest)?)));
+                            let free = u32::from_be_bytes(chunk(&mut rest)?);
+                            (Kind::Fun { arity }, free, parts(free, 1, 4, rest)?)
+                        }
+                        tag::FUN => {
+                            let free = u32::from_be_bytes(chunk(&mut rest)?);
+                            (Kind::OldFun, free, parts(free, 1, 4, rest)?)
+                        }
+                        tag::RECORD => {
+                            let fields = u32::from_be_bytes(chunk(&mut rest)?);
+                            let exported = match byte(&mut rest)? {
+                                0 => false,
+                                1 => true,
+                                flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
+                            };
+                            (Kind::Record { exported }, fields, parts(fields, 2, 2, rest)?)
+                        }
+                        unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
+                    }
                 };
                 if children as usize > rest.len() {
                     return Err(DecodeErrorKind::Truncated);
@@ -277,13 +382,29 @@ impl<'a> Parser<'a> {
                 else {
                     return Ok(rest);
                 };
+                // Most compounds are tuples and proper lists.
+                let closed = match kind {
+                    Kind::Tuple => {
+                        let span = self.index()? - open;
+                        Some(Node::Tuple { arity: len, span })
+                    }
+                    Kind::List if let [tag::NIL, after @ ..] = rest => {
+                        self.nodes.push(Node::Nil);
+                        rest = after;
+                        let (tail, span) = (Tail::Nil, self.index()? - open);
+                        Some(Node::List { tail, len, span })
+                    }
+                    _ => None,
+                };
+                if let Some(closed) = closed {
+                    self.set(open, closed);
+                    (open, left) = (parent, parent_left);
+                    depth -= 1;
+                    continue;
+                }
                 let mut tail = Tail::Nil;
                 match kind {
                     Kind::List => match *rest {
-                        [tag::NIL, ref after @ ..] => {
-                            self.nodes.push(Node::Nil);
-                            rest = after;
-                        }
                         // A tail written as a list of its own goes on with the same list.
                         [tag::LIST, ref after @ ..] => {
                             rest = after;
@@ -358,11 +479,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Where the next node goes.
+    #[inline]
     fn index(&self) -> Result<u32> {
-        u32::try_from(self.nodes.len())
-            .ok()
-            .filter(|index| *index <= self.limits.parts)
-            .ok_or(DecodeErrorKind::Limit(Limit::Parts))
+        match u32::try_from(self.nodes.len()) {
+            Ok(index) if index <= self.limits.parts => Ok(index),
+            _ => Err(DecodeErrorKind::Limit(Limit::Parts)),
+        }
     }
 
     fn set(&mut self, at: u32, node: Node) {

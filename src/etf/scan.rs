@@ -48,43 +48,36 @@ impl<F: FnMut(usize, u8)> Scan<'_, '_, F> {
     /// Goes over so many terms with all that they hold.
     fn terms(&mut self, mut left: usize) -> Result<()> {
         while left > 0 {
+            left = self.common(left);
+            if left == 0 {
+                break;
+            }
             left -= 1;
             self.part = self.rest.len();
             let tag = byte(&mut self.rest)?;
             let more = match tag {
-                tag::SMALL_INTEGER => {
-                    skip(&mut self.rest, 1)?;
-                    continue;
-                }
-                tag::INTEGER => {
-                    skip(&mut self.rest, 4)?;
-                    continue;
-                }
-                tag::NIL => continue,
+                tag::SMALL_INTEGER => return Err(DecodeErrorKind::Truncated),
+                tag::INTEGER => skip(&mut self.rest, 4).map(|()| 0)?,
+                tag::NIL => 0,
                 tag::BINARY => {
                     let len = word(&mut self.rest)?;
-                    skip(&mut self.rest, len)?;
-                    continue;
+                    skip(&mut self.rest, len).map(|()| 0)?
                 }
                 tag::SMALL_TUPLE => byte(&mut self.rest)?.into(),
                 tag::LARGE_TUPLE => word(&mut self.rest)?,
                 tag::LIST => word(&mut self.rest)?.saturating_add(1),
                 tag::MAP => word(&mut self.rest)?.saturating_mul(2),
                 tag::SMALL_ATOM_UTF8 | tag::ATOM_CACHE_REF | tag::ATOM_UTF8 | tag::ATOM | tag::SMALL_ATOM => {
-                    self.atom(tag)?;
-                    continue;
+                    self.atom(tag).map(|()| 0)?
                 }
                 tag::STRING => {
                     let len = u16::from_be_bytes(chunk(&mut self.rest)?);
-                    skip(&mut self.rest, len.into())?;
-                    continue;
+                    skip(&mut self.rest, len.into()).map(|()| 0)?
                 }
-                tag::NEW_FLOAT => {
-                    if !f64::from_be_bytes(chunk(&mut self.rest)?).is_finite() {
-                        return Err(DecodeErrorKind::BadFloat);
-                    }
-                    continue;
-                }
+                tag::NEW_FLOAT => match f64::from_be_bytes(chunk(&mut self.rest)?).is_finite() {
+                    true => 0,
+                    false => return Err(DecodeErrorKind::BadFloat),
+                },
                 _ => self.rare(tag)?,
             };
             left = left.saturating_add(more);
@@ -93,6 +86,69 @@ impl<F: FnMut(usize, u8)> Scan<'_, '_, F> {
             }
         }
         Ok(())
+    }
+
+    /// Goes over what comes most often, each with a single look at what is left, and says how many of `left` terms are still
+    /// to come then. Whatever is wrong is left to the general way.
+    fn common(&mut self, mut left: usize) -> usize {
+        let (mut rest, mut part) = (self.rest, self.part);
+        while left > 0 {
+            let begin = rest.len();
+            let Some((&tag, after)) = rest.split_first() else {
+                break;
+            };
+            // How many bytes of it follow, and how many terms.
+            let (size, more) = match tag {
+                tag::NIL => (0, 0),
+                tag::SMALL_INTEGER => (1, 0),
+                tag::INTEGER => (4, 0),
+                tag::NEW_FLOAT => match after.first_chunk() {
+                    Some(value) if f64::from_be_bytes(*value).is_finite() => (8, 0),
+                    _ => break,
+                },
+                tag::SMALL_ATOM_UTF8 => match after.split_first() {
+                    Some((&len, after)) if after.get(..len.into()).is_some_and(<[u8]>::is_ascii) => {
+                        (usize::from(len) + 1, 0)
+                    }
+                    _ => break,
+                },
+                tag::BINARY => match after.first_chunk() {
+                    Some(len) => ((u32::from_be_bytes(*len) as usize).saturating_add(4), 0),
+                    None => break,
+                },
+                tag::STRING => match after.first_chunk() {
+                    Some(len) => (usize::from(u16::from_be_bytes(*len)) + 2, 0),
+                    None => break,
+                },
+                tag::SMALL_BIG => match after.first() {
+                    Some(len) => (usize::from(*len) + 2, 0),
+                    None => break,
+                },
+                tag::SMALL_TUPLE => match after.first() {
+                    Some(arity) => (1, usize::from(*arity)),
+                    None => break,
+                },
+                tag::LIST => match after.first_chunk() {
+                    Some(len) => (4, (u32::from_be_bytes(*len) as usize).saturating_add(1)),
+                    None => break,
+                },
+                tag::MAP => match after.first_chunk() {
+                    Some(len) => (4, (u32::from_be_bytes(*len) as usize).saturating_mul(2)),
+                    None => break,
+                },
+                _ => break,
+            };
+            let Some(after) = after.get(size..) else { break };
+            // As many as are claimed, and those still to come, must have a byte each; if not, the general way says so.
+            if more > 0 && (left - 1).saturating_add(more) > after.len() {
+                break;
+            }
+            rest = after;
+            part = begin;
+            left = left - 1 + more;
+        }
+        (self.rest, self.part) = (rest, part);
+        left
     }
 
     /// Goes over a part of the rarer kinds, and says how many terms it holds.

@@ -109,13 +109,12 @@ pub(crate) fn node_bytes(block: &Block, first: u32, left: u32, limit: usize, all
 fn run(block: &Block, first: u32, left: u32, bytes: &mut Vec<u8>) -> bool {
     let first = first as usize;
     let nodes = block.nodes.get(first..first + left as usize).unwrap_or_default();
-    nodes.iter().all(|node| {
-        let byte = if let Node::Integer(value) = node {
-            u8::try_from(*value).ok()
-        } else {
-            None
-        };
-        bytes.extend(byte);
-        byte.is_some()
-    })
+    let all = nodes.iter().all(|node| matches!(node, Node::Integer(0..=255)));
+    if all {
+        bytes.extend(nodes.iter().map(|node| match node {
+            Node::Integer(value) => value.to_le_bytes()[0],
+            _ => 0,
+        }));
+    }
+    all
 }

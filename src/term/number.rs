@@ -172,8 +172,25 @@ pub(crate) fn trim(mut magnitude: &[u8]) -> &[u8] {
 }
 
 /// The value of a trimmed magnitude with its sign, if it fits.
+#[inline]
 pub(crate) fn small(negative: bool, magnitude: &[u8]) -> Option<i64> {
-    i64::try_from(medium(negative, magnitude)?).ok()
+    let value = match (magnitude.first_chunk::<4>(), magnitude.last_chunk::<4>()) {
+        _ if magnitude.len() > 8 => return None,
+        // Four to eight bytes: the first and the last four of them, which may overlap.
+        (Some(first), Some(last)) => {
+            let high = u64::from(u32::from_le_bytes(*last)) << (8 * (magnitude.len() - 4));
+            u64::from(u32::from_le_bytes(*first)) | high
+        }
+        _ => magnitude
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)),
+    };
+    if negative {
+        0_i64.checked_sub_unsigned(value)
+    } else {
+        i64::try_from(value).ok()
+    }
 }
 
 /// The value of a trimmed magnitude with its sign, if it fits.

@@ -272,7 +272,7 @@ impl<'de> BytesSource<'de> {
             View::Float(value) => Part::Float(value),
             View::Binary(bytes) => Part::Binary(bytes),
             View::Record(record) => {
-                self.rest = record.values.rest();
+                self.rest = record.values().rest();
                 let text = |atom: AtomRef<'de>| match atom.as_str() {
                     Some(text) => Cow::Borrowed(text),
                     None => Cow::Owned(atom.to_atom().as_str().to_owned()),
