@@ -10,6 +10,8 @@ mod dist_kv;
 mod echo;
 #[path = "../../../examples/pool/main.rs"]
 mod pool;
+#[path = "../../../examples/watched/main.rs"]
+mod watched;
 
 /// The variable that names the example to be.
 pub(super) const VARIABLE: &str = "BED_EXAMPLE";
@@ -20,6 +22,7 @@ pub(crate) fn main() -> Option<ExitCode> {
         "dist_kv" => dist_kv::main(),
         "echo" => echo::main(),
         "pool" => pool::main(),
+        "watched" => watched::main(),
         other => Err(format!("there is no example {other}").into()),
     };
     Some(match result {
