@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::allowed::Allowed;
-use super::connections::{Connections, Wanted};
+use super::connections::{Connections, Reason, Wanted};
 use super::modules::Modules;
 use super::naming::Names;
 use super::policy::Policy;
 use super::table::Table;
-use super::{ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration};
+use super::{
+    AutoConnect, ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration,
+};
 use crate::dist::handshake::{Dialed, Local, LocalName, SETUP_TIME};
 use crate::dist::{Cookie, CookieError, Flags, NameKind, NodeName, Ticks};
 use crate::epmd::{self, Keeper, Resolver};
@@ -57,6 +59,7 @@ pub struct Builder {
     ports: RangeInclusive<u16>,
     resolver: Arc<dyn Resolver>,
     epmd_program: Option<PathBuf>,
+    auto_connect: AutoConnect,
     may_halt: bool,
     output: otp::io::Output,
     input: otp::io::Input,
@@ -109,6 +112,7 @@ impl Builder {
             ports: 0..=0,
             resolver: Arc::new(epmd::resolver::Epmd::new()),
             epmd_program: None,
+            auto_connect: AutoConnect::default(),
             may_halt: false,
             output: otp::io::Output::default(),
             input: otp::io::Input::default(),
@@ -241,6 +245,14 @@ impl Builder {
         self
     }
 
+    /// Whether sending to a node that is not connected connects to it, as the kernel parameter `dist_auto_connect`. It does unless said
+    /// otherwise.
+    #[must_use]
+    pub fn auto_connect(mut self, when: AutoConnect) -> Self {
+        self.auto_connect = when;
+        self
+    }
+
     /// Whether `erlang:halt` and `init:stop`, called from another node, end this program, as they end `erl`. Without it they stop
     /// the node, and the program goes on.
     #[must_use]
@@ -341,7 +353,7 @@ impl Builder {
             port: None,
             cookie,
         })?;
-        if let Wanted::Dial(attempt, _, _) = node.0.connections.want(&peer) {
+        if let Wanted::Dial(attempt, _, _) = node.0.connections.want(&peer, Reason::Asked) {
             link::up(&node, &peer, attempt, link, None);
         }
         link::stop_without(&node, &peer);
@@ -384,7 +396,7 @@ impl Builder {
             table: Table::default(),
             globals: otp::Globals::default(),
             modules: Modules::default(),
-            connections: Connections::default(),
+            connections: Connections::new(self.auto_connect),
             references: AtomicU64::new(rand::random()),
             integers: AtomicU64::new(1),
             services: otp::Services::default(),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::events::{NodeEvent, NodeType, Subscribers};
+use super::reconnect::AutoConnect;
 use super::signal::Outbox;
 use super::table::Number;
 use super::{ConnectError, DownReason};
@@ -170,6 +171,17 @@ pub(crate) enum Wanted {
     Dial(AttemptId, Arc<Notify>, Waiter),
     /// There are no connections any more.
     Stopped,
+    /// There is none, and this node makes none by itself.
+    NotAutomatic,
+}
+
+/// Why somebody wants a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Something is to be sent.
+    Use,
+    /// It was asked for.
+    Asked,
 }
 
 /// Waits for an attempt.
@@ -211,9 +223,19 @@ pub(crate) struct Connections {
     /// Read and written under the lock of `slots`.
     stopped: AtomicBool,
     pub(crate) subscribers: Subscribers,
+    auto_connect: AutoConnect,
+    /// Nodes that were connected, where that matters.
+    lost: Mutex<HashSet<Atom>>,
 }
 
 impl Connections {
+    pub(crate) fn new(auto_connect: AutoConnect) -> Self {
+        Self {
+            auto_connect,
+            ..Self::default()
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Atom, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,10 +262,16 @@ impl Connections {
     }
 
     /// Somebody needs a connection to `node`.
-    pub(crate) fn want(&self, node: &Atom) -> Wanted {
+    pub(crate) fn want(&self, node: &Atom, reason: Reason) -> Wanted {
         let mut slots = self.lock();
         if self.stopped.load(Ordering::Relaxed) {
             return Wanted::Stopped;
+        }
+        let is_held = slots
+            .get(node)
+            .is_some_and(|slot| slot.up.is_some() || slot.attempt.is_some());
+        if !is_held && reason == Reason::Use && !self.connects_to(node) {
+            return Wanted::NotAutomatic;
         }
         let slot = slots.entry(node.clone()).or_default();
         if let Some(up) = &slot.up {
@@ -257,6 +285,19 @@ impl Connections {
         let answer = Wanted::Dial(attempt.id, Arc::clone(&attempt.cancel), Waiter(waiter));
         slot.attempt = Some(attempt);
         answer
+    }
+
+    /// Whether sending to `node` connects to it.
+    fn connects_to(&self, node: &Atom) -> bool {
+        match self.auto_connect {
+            AutoConnect::OnUse => true,
+            AutoConnect::Never => false,
+            AutoConnect::Once => !self.lost().contains(node),
+        }
+    }
+
+    fn lost(&self) -> MutexGuard<'_, HashSet<Atom>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Our attempt is about to send our name. `false` when it has given way and must stop.
@@ -378,6 +419,9 @@ impl Connections {
                 reason,
             };
             self.subscribers.tell(&down, out);
+            if self.auto_connect == AutoConnect::Once {
+                self.lost().insert(connection.name.clone());
+            }
             if slot.attempt.is_none() {
                 slots.remove(&connection.name);
             }

@@ -39,6 +39,12 @@ pub enum ConnectError {
         /// The node.
         name: NodeName,
     },
+    /// This node makes no connections by itself, or no second one, as [`AutoConnect`](super::AutoConnect) has it.
+    #[error("{node} is not connected, and this node does not connect to it by itself")]
+    NotAutomatic {
+        /// The node.
+        node: Atom,
+    },
     /// This node has stopped.
     #[error("this node has stopped")]
     Stopped,

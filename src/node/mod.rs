@@ -30,6 +30,7 @@
 //! | `policy` | what a peer may do once it is connected |
 //! | `link` | making and accepting connections |
 //! | `events` | `nodeup` and `nodedown` |
+//! | `reconnect` | who connects by itself, and again |
 
 mod alias;
 mod allowed;
@@ -53,6 +54,7 @@ mod process;
 #[cfg(test)]
 mod races;
 mod receive;
+mod reconnect;
 mod registration;
 mod signal;
 mod spawn;
@@ -76,6 +78,7 @@ pub use modules::{Exception, Module, Outcome};
 pub use policy::{Action, Policy, Rules, What};
 pub use process::{MonitorOptions, Process, RegisterError, SendError};
 pub use receive::ReceiveError;
+pub use reconnect::{AutoConnect, Backoff, KeptConnected};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 
 use std::collections::HashMap;
@@ -94,7 +97,7 @@ use crate::otp;
 use crate::term::{Atom, Pid, Reference, Term};
 use allowed::Allowed;
 use cell::Cell;
-use connections::{Connection, Connections, Wanted};
+use connections::{Connection, Connections, Reason, Wanted};
 use modules::{Function, Modules};
 use naming::Names;
 use signal::{Outbox, Receiver};
@@ -434,7 +437,10 @@ impl Node {
     /// # Errors
     /// When there is no connection in the end, with the reason.
     pub async fn connect(&self, node: impl AsRef<str>) -> Result<(), ConnectError> {
-        self.route_to(&peer(node.as_ref())?).await.map(drop)
+        let flags = self.0.flags;
+        self.route(&peer(node.as_ref())?, flags, Reason::Asked)
+            .await
+            .map(drop)
     }
 
     /// Connects to a node as a hidden one, as `net_kernel:hidden_connect_node/1`, unless it is connected.
@@ -443,7 +449,9 @@ impl Node {
     /// When there is no connection in the end, with the reason.
     pub async fn connect_hidden(&self, node: impl AsRef<str>) -> Result<(), ConnectError> {
         let flags = self.0.flags - Flags::PUBLISHED;
-        self.route(&peer(node.as_ref())?, flags).await.map(drop)
+        self.route(&peer(node.as_ref())?, flags, Reason::Asked)
+            .await
+            .map(drop)
     }
 
     /// Lets only these nodes connect, and be connected to, besides those named in earlier calls, as `net_kernel:allow/1`. Each is
@@ -600,7 +608,7 @@ impl Node {
 
     /// The connection to `node`, made if need be; `None` for this node.
     async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
-        self.route(node, self.0.flags).await
+        self.route(node, self.0.flags, Reason::Use).await
     }
 
     /// The connection to `node` if it is up, `None` for this node; nothing when there is none.
@@ -616,18 +624,24 @@ impl Node {
     }
 
     /// As [`route_to`](Self::route_to), with these flags for a connection that is made.
-    async fn route(&self, node: &Atom, flags: Flags) -> Result<Option<Arc<Connection>>, ConnectError> {
+    async fn route(
+        &self,
+        node: &Atom,
+        flags: Flags,
+        reason: Reason,
+    ) -> Result<Option<Arc<Connection>>, ConnectError> {
         if *node == self.0.atom {
             return Ok(None);
         }
         loop {
-            match self.0.connections.want(node) {
+            match self.0.connections.want(node, reason) {
                 // One that is being closed is worth waiting for, so that its end is over before a new one begins.
                 Wanted::Up(connection) if connection.closing().is_some() => {
                     Connections::gone(&connection).await
                 }
                 Wanted::Up(connection) => return Ok(Some(connection)),
                 Wanted::Stopped => return Err(ConnectError::Stopped),
+                Wanted::NotAutomatic => return Err(ConnectError::NotAutomatic { node: node.clone() }),
                 Wanted::Wait(waiter) => return waiter.outcome().await.map(Some),
                 Wanted::Dial(attempt, cancel, waiter) => {
                     link::dial(self, node, flags, attempt, cancel);

@@ -344,6 +344,64 @@ async fn processes_are_told_of_nodes_in_the_form_that_they_asked_for() {
     a.shutdown().await;
 }
 
+/// Nodes as `pair` makes them, the first with that policy.
+async fn pair_with(auto_connect: AutoConnect) -> [Node; 2] {
+    let [a, b] = pair(["c", "c"]).await;
+    a.shutdown().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], b.port().unwrap()));
+    let a = Node::builder("other@localhost")
+        .cookie(Cookie::new("c").unwrap())
+        .auto_connect(auto_connect)
+        .resolver(Hosts::new().node("b".parse().unwrap(), "localhost", address))
+        .start();
+    [a.await.unwrap(), b]
+}
+
+#[tokio::test]
+async fn a_node_connects_by_itself_as_often_as_it_is_told() {
+    let refused = |sent| matches!(sent, Err(SendError::Connect(ConnectError::NotAutomatic { .. })));
+    let to = || ("echo", "b@localhost");
+    let [a, b] = pair_with(AutoConnect::Never).await;
+    let me = a.process();
+    assert!(refused(me.send(to(), Term::NIL).await));
+    a.connect("b@localhost").await.unwrap();
+    me.send(to(), Term::NIL).await.unwrap();
+    a.shutdown().await;
+    b.shutdown().await;
+
+    let [a, b] = pair_with(AutoConnect::Once).await;
+    let me = a.process();
+    me.send(to(), Term::NIL).await.unwrap();
+    let mut events = a.monitor_nodes(NodeType::All);
+    assert!(a.disconnect("b@localhost"));
+    assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
+    assert!(refused(me.send(to(), Term::NIL).await));
+    a.connect("b@localhost").await.unwrap();
+    me.send(to(), Term::NIL).await.unwrap();
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_kept_connected_comes_back() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut events = a.monitor_nodes(NodeType::All);
+    let backoff = Backoff {
+        first: Duration::from_millis(1),
+        longest: Duration::from_millis(5),
+    };
+    let kept = a.keep_connected("b@localhost", backoff);
+    for _ in 0..3 {
+        assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
+        assert!(a.disconnect("b@localhost"));
+        assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
+    }
+    assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
+    drop(kept);
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
 #[tokio::test]
 async fn links_and_monitors_cross_a_connection() {
     let [a, b] = pair(["c", "c"]).await;

@@ -19,6 +19,7 @@ mod rpc;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod world;
 
 pub use call::{CallError, Caller, Request};
 pub use client::{Answers, RequestId};
@@ -33,6 +34,7 @@ pub use rpc::{PendingCall, Rpc, RpcError};
 pub use supervisor::{
     Child, Event as SupervisorEvent, Report as SupervisorReport, Restart, Shutdown, Strategy, Supervisor,
 };
+pub use world::{HostsError, hosts_file};
 
 use crate::node::{MailboxLimits, Node};
 
@@ -57,6 +59,7 @@ pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input, global:
     library::start(node);
     node_events::start(node);
     pg::start(node);
+    world::start(node);
     rex::start(node);
     global::start(node, global);
 }
