@@ -58,12 +58,12 @@ fn hosts(text: &str) -> Result<Vec<String>, String> {
         for (stop, _) in rest.match_indices('.') {
             // A full stop is one where a term ends: one within a name has none before it.
             let after = &rest[stop + 1..];
-            if after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '%') {
-                if let Ok(Term::Atom(host)) = rest[..=stop].parse() {
-                    hosts.push(host.to_string());
-                    rest = after;
-                    continue 'next;
-                }
+            let ends =
+                after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '%');
+            if ends && let Ok(Term::Atom(host)) = rest[..=stop].parse() {
+                hosts.push(host.to_string());
+                rest = after;
+                continue 'next;
             }
         }
         break;
