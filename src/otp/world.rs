@@ -61,7 +61,7 @@ fn hosts(text: &str) -> Result<Vec<String>, String> {
             let ends =
                 after.is_empty() || after.starts_with(|next: char| next.is_whitespace() || next == '%');
             if ends && let Ok(Term::Atom(host)) = rest[..=stop].parse() {
-                hosts.push(host.to_string());
+                hosts.push(host.as_str().to_owned());
                 rest = after;
                 continue 'next;
             }
