@@ -5,8 +5,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::events::{NodeEvent, NodeType};
-use super::{Node, NodeEvents};
-use crate::term::Atom;
+use super::{DownReason, Node, NodeEvents};
 
 /// Whether sending to a node that is not connected connects to it, as the kernel parameter `dist_auto_connect`.
 /// [`Node::connect`] connects in any case.
@@ -71,8 +70,9 @@ impl Drop for KeptConnected {
 }
 
 impl Node {
-    /// Connects to `peer` now and whenever the connection has ended, whoever ended it, until what this gives is dropped. The connection
-    /// that is up then stays.
+    /// Connects to `peer` now and whenever the connection is lost or the peer ends it, until what this gives is dropped. The connection
+    /// that is up then stays. One that this node itself ends, with [`disconnect`](Self::disconnect), is not made again here; once somebody
+    /// has made it, it is kept as before.
     ///
     /// ```no_run
     /// # fn example(node: &beamnode::node::Node) {
@@ -100,7 +100,7 @@ async fn keep(node: &Node, peer: &str, backoff: Backoff, mut events: NodeEvents)
         match node.connect(peer).await {
             Ok(()) => {
                 failures = 0;
-                if !ended(&mut events, peer, node).await {
+                if !lost(&mut events, peer).await {
                     return;
                 }
             }
@@ -116,17 +116,18 @@ async fn keep(node: &Node, peer: &str, backoff: Backoff, mut events: NodeEvents)
     }
 }
 
-/// Waits until the peer is not connected any more; `false` when the node has stopped.
-async fn ended(events: &mut NodeEvents, peer: &str, node: &Node) -> bool {
-    let is_up = |node: &Node| node.nodes(NodeType::All).iter().any(|up: &Atom| *up == *peer);
-    while is_up(node) {
-        // Old ends are seen here too: whether it is up is asked again after each.
-        match events.next().await {
-            Some(NodeEvent::NodeDown { .. } | NodeEvent::NodeUp { .. }) => {}
-            None => return false,
+/// Waits until a connection to the peer has ended that this node did not end; `false` when the node has stopped. Where that end is an old
+/// one and the peer is connected again, another attempt does no harm.
+async fn lost(events: &mut NodeEvents, peer: &str) -> bool {
+    while let Some(event) = events.next().await {
+        match event {
+            NodeEvent::NodeDown { node, reason, .. } if node == *peer && reason != DownReason::Disconnect => {
+                return true;
+            }
+            NodeEvent::NodeDown { .. } | NodeEvent::NodeUp { .. } => {}
         }
     }
-    true
+    false
 }
 
 #[cfg(test)]

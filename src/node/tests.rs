@@ -393,9 +393,22 @@ async fn a_node_that_is_kept_connected_comes_back() {
     let kept = a.keep_connected("b@localhost", backoff);
     for _ in 0..3 {
         assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
-        assert!(a.disconnect("b@localhost"));
+        while !b.disconnect("a@localhost") {
+            // The other side learns of the connection a little later.
+            tokio::task::yield_now().await;
+        }
         assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
     }
+    assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
+    // What this side ends stays so until it is wanted.
+    assert!(a.disconnect("b@localhost"));
+    assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
+    assert!(
+        tokio::time::timeout(20 * backoff.longest, events.next())
+            .await
+            .is_err()
+    );
+    a.connect("b@localhost").await.unwrap();
     assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
     drop(kept);
     a.shutdown().await;
