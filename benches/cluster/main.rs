@@ -1,5 +1,5 @@
 //! Many nodes of ours in one program: a ring of hidden links, and a full mesh. Printed are the time until all see all, the memory and
-//! the bytes on the wire a node; `docs/benchmarks-cluster.md` has the goals beside them.
+//! the bytes on the wire a node.
 //!
 //! `cargo bench --bench cluster -- ring 1000`, `-- mesh 100`. Without arguments: a ring of 100 and a mesh of 30.
 
