@@ -330,7 +330,7 @@ fn report(files: &[Prepared], turns: &[Turn<'_>]) {
         println!();
     }
     println!(
-        "| view | walk | best decode of the other libraries / walk | check | GB/s |\n|---|---|---|---|---|"
+        "| view | walk | best decode of the others / walk | check | GB/s |\n|---|---|---|---|---|"
     );
     for file in files {
         let (walk, check) = (
