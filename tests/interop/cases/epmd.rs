@@ -19,7 +19,7 @@ use beamnode::{
         Client, ClientError, Keeper, Name, NodeType, Registrant,
         resolver::{FixedPort, Table},
     },
-    node::Node,
+    node::{self, Node, NodeEvent},
     term::Atom,
 };
 use tokio::{
@@ -582,9 +582,11 @@ pub(crate) async fn table_and_ports(bed: Bed) {
         .start()
         .await
         .expect("the node starts");
+    let mut events = rust.monitor_nodes(node::NodeType::All);
     alice.eval("bed_epmd:route(\"rust\", \"rust\", 9101)").await;
     assert_eq!(ping::ping(&alice, rust.name().as_str()).await, "pong");
     assert_eq!(alice.eval("disconnect_node('rust@rust')").await, "true");
+    while !matches!(events.next().await, Some(NodeEvent::NodeDown { .. })) {}
     let there = Atom::new(alice.node()).expect("an atom");
     rust.ping(&there).await.expect("pong");
     let unknown = rust.ping(&Atom::new("bob@b").expect("an atom")).await;
