@@ -4,7 +4,9 @@
 use std::alloc::System;
 use std::sync::{Mutex, PoisonError};
 
-use beamnode::etf::{self, DecodeError, DecodeErrorKind, Decoder, Encoder, Limit, Limits, RawTerm, TermRef};
+use beamnode::etf::{
+    self, DecodeError, DecodeErrorKind, Decoder, Encoder, Limit, Limits, RawTerm, TermRef, Type,
+};
 use beamnode::term::Term;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -417,6 +419,63 @@ fn a_key_twice() {
 }
 
 #[test]
+fn of_several_keys_that_are_there_twice_the_first_is_named() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let map = |keys: &[&[u8]]| {
+        let mut bytes = vec![131, 116, 0, 0, 0, keys.len() as u8];
+        let mut at = Vec::new();
+        for key in keys {
+            at.push(bytes.len());
+            bytes.extend_from_slice(key);
+            bytes.push(106);
+        }
+        (bytes, at)
+    };
+    let (tuple, list) = ([104, 1, 97, 9], [108, 0, 0, 0, 1, 104, 0, 106]);
+    for keys in [
+        [&[97, 3][..], &[97, 1], &[97, 3], &[97, 1], &[97, 1]],
+        [&tuple[..], &list, &tuple, &list, &list],
+        [&list[..], &tuple, &list, &tuple, &tuple],
+    ] {
+        let (bytes, at) = map(&keys);
+        assert_eq!(
+            refused(&bytes),
+            (DecodeErrorKind::DuplicateKey, at[2]),
+            "{bytes:?}"
+        );
+    }
+}
+
+#[test]
+fn what_stands_in_the_head_of_a_fun_is_named_where_it_is_wrong() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = [88, 119, 1, b'n', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+    let head = [&[131, 112, 0, 0, 0, 0, 0][..], &[0; 16], &[0; 8]].concat();
+    let (atom, integer) = ([119, 1, b'm'], [97, 1]);
+    let parts: [&[u8]; 4] = [&atom, &integer, &integer, &pid];
+    for (wrong, expected) in [Type::Atom, Type::Integer, Type::Integer, Type::Pid]
+        .into_iter()
+        .enumerate()
+    {
+        let mut bytes = head.clone();
+        let mut at = 0;
+        for (index, part) in parts.iter().enumerate() {
+            if index == wrong {
+                at = bytes.len();
+                bytes.push(106);
+            } else {
+                bytes.extend_from_slice(part);
+            }
+        }
+        let error = etf::decode(bytes).unwrap_err();
+        assert_eq!(
+            (error.kind, error.offset),
+            (DecodeErrorKind::Expected(expected), at)
+        );
+    }
+}
+
+#[test]
 fn a_field_twice() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let bytes = [
@@ -431,6 +490,15 @@ fn trailing_bytes() {
     assert_eq!(refused(&[131, 97, 1, 0]), (DecodeErrorKind::TrailingBytes, 3));
     let (term, used) = Decoder::new().decode_prefix(&[131, 97, 1, 0][..]).unwrap();
     assert_eq!((term, used), (Term::from(1), 3));
+    // Behind a compressed term, within what was compressed.
+    let inflated = [b"\x6c\0\0\0\x64".as_slice(), &[97, 1].repeat(100), &[106, 0]].concat();
+    let mut bytes = vec![131, 80];
+    bytes.extend(u32::try_from(inflated.len()).unwrap().to_be_bytes());
+    let mut zlib = flate2::write::ZlibEncoder::new(bytes, flate2::Compression::best());
+    std::io::Write::write_all(&mut zlib, &inflated).unwrap();
+    let bytes = zlib.finish().unwrap();
+    let end = inflated.len() - 1;
+    assert_eq!(refused(&bytes), (DecodeErrorKind::TrailingBytes, end));
 }
 
 #[test]

@@ -69,8 +69,9 @@ impl Decoder {
     /// If they are not, or go beyond the limits.
     pub fn decode(&self, bytes: impl Into<Bytes>) -> Result<Term, DecodeError> {
         let bytes = bytes.into();
-        let (term, used) = self.decode_prefix(bytes.clone())?;
-        if used < bytes.len() {
+        let len = bytes.len();
+        let (term, used) = self.decode_prefix(bytes)?;
+        if used < len {
             return Err(DecodeErrorKind::TrailingBytes.at(used));
         }
         Ok(term)
@@ -85,7 +86,11 @@ impl Decoder {
         match bytes.get(..2) {
             Some([tag::VERSION, tag::COMPRESSED]) => {
                 let (inflated, used) = super::compress::inflate(&bytes, self.limits.inflated)?;
-                let (term, _) = self.bare(inflated, 0, None)?;
+                let len = inflated.len();
+                let (term, end) = self.bare(inflated, 0, None)?;
+                if end < len {
+                    return Err(DecodeErrorKind::TrailingBytes.at(end));
+                }
                 Ok((term, used))
             }
             Some([tag::VERSION, tag::LOCAL]) => self.local(bytes),

@@ -1,15 +1,13 @@
 //! From terms to bytes, as `term_to_binary/1` of OTP 26 and later has them.
 
+mod terms;
 mod types;
 
 use super::raw::{Atoms, MAX_ATOMS, RawTerm};
 use super::tag;
-use crate::term::block::{Block, Node, Tail};
-use crate::term::chain::{self, Next};
-use crate::term::compare::{Comparison, Place};
 use crate::term::walk::PidRef;
-use crate::term::{Atom, List, Pid, Port, Reference, Repr, Term, mask};
-use std::sync::Arc;
+use crate::term::{Atom, Pid, Port, Reference, Term, mask};
+use std::hint::select_unpredictable;
 
 /// Encodes a term, version byte first.
 ///
@@ -94,10 +92,11 @@ impl Encoder {
     #[must_use]
     pub fn encode<T: Encode + ?Sized>(&self, value: &T) -> Vec<u8> {
         let mut writer = Writer {
-            bytes: vec![tag::VERSION],
+            bytes: Vec::with_capacity(ROOM),
             format: self.format,
             ..Writer::default()
         };
+        writer.bytes.push(tag::VERSION);
         value.encode(&mut writer);
         match writer.bytes.split_first() {
             Some((_, term)) if self.level > 0 => {
@@ -240,24 +239,28 @@ impl Writer {
     }
 
     /// Writes an integer.
+    #[inline]
     pub fn integer(&mut self, value: i64) {
-        if let Ok(value) = u8::try_from(value) {
-            self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, value]);
-        } else if let Ok(value) = i32::try_from(value) {
-            let [a, b, c, d] = value.to_be_bytes();
-            self.bytes.extend_from_slice(&[tag::INTEGER, a, b, c, d]);
-        } else {
-            // All eight bytes, and then those taken back that are zero: no copy whose length is only known here.
-            let magnitude = value.unsigned_abs();
-            let zeros = magnitude.leading_zeros() / 8;
-            #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
-            let len = 8 - zeros as u8;
-            let [a, b, c, d, e, f, g, h] = magnitude.to_le_bytes();
-            let sign = (value < 0).into();
-            self.bytes
-                .extend_from_slice(&[tag::SMALL_BIG, len, sign, a, b, c, d, e, f, g, h]);
-            self.bytes.truncate(self.bytes.len() - zeros as usize);
-        }
+        let Ok(short) = i32::try_from(value) else {
+            return self.long_integer(value);
+        };
+        let (bytes, len) = short_integer(short);
+        self.bytes.extend_from_slice(&bytes);
+        self.bytes.truncate(self.bytes.len() + len - bytes.len());
+    }
+
+    /// Writes an integer of more than 32 bits.
+    fn long_integer(&mut self, value: i64) {
+        // All eight bytes, and then those taken back that are zero: no copy whose length is only known here.
+        let magnitude = value.unsigned_abs();
+        let zeros = magnitude.leading_zeros() / 8;
+        #[expect(clippy::cast_possible_truncation, reason = "at most 8")]
+        let len = 8 - zeros as u8;
+        let [a, b, c, d, e, f, g, h] = magnitude.to_le_bytes();
+        let sign = (value < 0).into();
+        self.bytes
+            .extend_from_slice(&[tag::SMALL_BIG, len, sign, a, b, c, d, e, f, g, h]);
+        self.bytes.truncate(self.bytes.len() - zeros as usize);
     }
 
     /// Writes an unsigned integer.
@@ -439,317 +442,6 @@ impl Writer {
         self.bytes.push(last & mask(bits));
     }
 
-    /// Writes any term.
-    pub fn term(&mut self, term: &Term) {
-        let mut runs = Vec::new();
-        let mut orders = Comparison::default();
-        self.part(&mut runs, term);
-        while let Some(run) = runs.last_mut() {
-            let Run { block, at, end, then } = *run;
-            let at = self.plain(block, at, end);
-            if at < end {
-                run.at = at + 1;
-                match block.node(at) {
-                    Node::Map { len, span } if len > 1 && self.format.deterministic => {
-                        run.at = at + span;
-                        self.map(len);
-                        let keys = orders.order(Place { block, at }, len);
-                        runs.extend(keys.iter().rev().map(|key| Run {
-                            block: key.block,
-                            at: key.at,
-                            end: key.after().after().at,
-                            then: Then::Nothing,
-                        }));
-                    }
-                    node => self.node(&mut runs, block, at, node),
-                }
-                continue;
-            }
-            runs.pop();
-            match then {
-                Then::Nothing => {}
-                Then::Size(offset) => {
-                    let size = u32::try_from(self.bytes.len() - offset).unwrap_or(u32::MAX);
-                    if let Some(slot) = self.bytes.get_mut(offset..offset + 4) {
-                        slot.copy_from_slice(&size.to_be_bytes());
-                    }
-                }
-                Then::Tail => match block.node(end) {
-                    Node::Link(index) => match block.links.get(index as usize) {
-                        Some(Term::List(list)) => self.elements(&mut runs, list),
-                        _ => self.nil(),
-                    },
-                    _ => self.nil(),
-                },
-            }
-        }
-    }
-
-    /// Writes a term of its own, or its head.
-    fn part<'a>(&mut self, runs: &mut Vec<Run<'a>>, term: &'a Term) {
-        let (block, at) = match term {
-            Term::Integer(value) => return self.integer(*value),
-            Term::BigInteger(value) => return self.big(value.is_negative(), value.magnitude()),
-            Term::Float(value) => return self.float(value.value()),
-            Term::Atom(atom) => return self.atom(atom),
-            Term::Reference(reference) => return self.reference(reference),
-            Term::Port(port) => return self.port(port),
-            Term::Pid(pid) => return self.pid(pid),
-            Term::Binary(bytes) => return self.binary(bytes),
-            Term::BitString(value) => return self.bit_string(value.bytes(), value.last_bits()),
-            Term::List(list) => {
-                match list.repr() {
-                    Repr::Nil => self.nil(),
-                    Repr::Bytes(bytes) => {
-                        if bytes.len() <= MAX_STRING {
-                            self.string(bytes);
-                        } else {
-                            self.tag_and_length(tag::LIST, bytes.len());
-                            self.elements(runs, list);
-                        }
-                    }
-                    Repr::Nodes { .. } => {
-                        let mut bytes = Vec::new();
-                        if chain::bytes(list, MAX_STRING, &mut bytes) {
-                            self.string(&bytes);
-                        } else {
-                            self.tag_and_length(tag::LIST, chain::length(list));
-                            self.elements(runs, list);
-                        }
-                    }
-                }
-                return;
-            }
-            Term::Tuple(tuple) => tuple.handle().parts(),
-            Term::Map(map) => map.handle().parts(),
-            Term::Fun(fun) => fun.handle().parts(),
-            Term::Record(record) => record.handle().parts(),
-        };
-        let span = block.span(at);
-        // Most terms take a few bytes a node and what of the source they refer to, which is seldom more than all of it.
-        let likely = block.source.len().saturating_add(5 * span as usize);
-        self.bytes.reserve(likely.min(16 * span as usize));
-        runs.push(Run {
-            block,
-            at,
-            end: at + span,
-            then: Then::Nothing,
-        });
-    }
-
-    /// Writes the nodes from a place on that need nothing but themselves: most of what there is. Gives the place of the first other
-    /// one, `end` if there is none.
-    fn plain(&mut self, block: &Block, at: u32, end: u32) -> u32 {
-        let mut nodes = block.nodes.get(at as usize..end as usize).unwrap_or_default();
-        // Whether the text of atoms is written as it stands.
-        let as_is = self.table.is_none() && self.format.minor_version == MinorVersion::V2;
-        while let [node, rest @ ..] = nodes {
-            nodes = rest;
-            match *node {
-                Node::Integer(value) => self.integer(value),
-                Node::Nil => self.nil(),
-                Node::Float(value) => self.float(value),
-                Node::Atom { len, offset } if as_is && len <= u8::MAX.into() => {
-                    #[expect(clippy::cast_possible_truncation, reason = "seen to be short")]
-                    self.bytes.extend_from_slice(&[tag::SMALL_ATOM_UTF8, len as u8]);
-                    self.bytes.extend_from_slice(block.bytes(offset, len));
-                }
-                Node::Binary { len, offset } => self.binary(block.bytes(offset, len)),
-                Node::Bytes { len, offset } => self.string(block.bytes(offset, len)),
-                Node::BigInteger {
-                    negative,
-                    len,
-                    offset,
-                } => self.big(negative, block.bytes(offset, len)),
-                Node::Tuple { arity, .. } => self.tuple(arity),
-                Node::Map { len, .. } if !self.format.deterministic => self.map(len),
-                Node::List {
-                    tail: Tail::Nil,
-                    len,
-                    span,
-                } => match self.small_string(rest, len) {
-                    true => nodes = rest.get(span as usize - 1..).unwrap_or_default(),
-                    false => self.tag_and_length(tag::LIST, len as usize),
-                },
-                Node::List {
-                    tail: Tail::Improper,
-                    len,
-                    ..
-                } => self.tag_and_length(tag::LIST, len as usize),
-                _ => return end - u32::try_from(rest.len()).unwrap_or(0) - 1,
-            }
-        }
-        end
-    }
-
-    /// Writes so many nodes as a string if they are integers from 0 to 255.
-    fn small_string(&mut self, nodes: &[Node], len: u32) -> bool {
-        let Some(nodes) = nodes
-            .get(..len as usize)
-            .filter(|nodes| nodes.len() <= MAX_STRING)
-        else {
-            return false;
-        };
-        if !nodes.iter().all(|node| matches!(node, Node::Integer(0..=255))) {
-            return false;
-        }
-        let [a, b] = u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
-        self.bytes.extend_from_slice(&[tag::STRING, a, b]);
-        self.bytes.extend(nodes.iter().map(|node| match node {
-            Node::Integer(value) => value.to_le_bytes()[0],
-            _ => 0,
-        }));
-        true
-    }
-
-    /// Writes the elements of a list and its end, without its head.
-    fn elements<'a>(&mut self, runs: &mut Vec<Run<'a>>, list: &'a List) {
-        match list.repr() {
-            Repr::Nil => self.nil(),
-            Repr::Bytes(bytes) => {
-                for byte in bytes {
-                    self.bytes.extend_from_slice(&[tag::SMALL_INTEGER, *byte]);
-                }
-                self.nil();
-            }
-            Repr::Nodes { handle, first, .. } => {
-                let block = &handle.block;
-                let end = handle.at + block.span(handle.at);
-                let run = match block.node(handle.at) {
-                    Node::List {
-                        tail: Tail::Linked, ..
-                    } => Run {
-                        block,
-                        at: *first,
-                        end: end - 1,
-                        then: Then::Tail,
-                    },
-                    _ => Run {
-                        block,
-                        at: *first,
-                        end,
-                        then: Then::Nothing,
-                    },
-                };
-                runs.push(run);
-            }
-        }
-    }
-
-    /// Writes a node without its children, which follow it in its run, or else are put in a run of their own.
-    fn node<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Arc<Block>, at: u32, node: Node) {
-        // Leaves of several nodes and lists written as strings are stepped over.
-        let skip = |runs: &mut Vec<Run<'a>>, count: u32| {
-            if let Some(run) = runs.last_mut() {
-                run.at += count;
-            }
-        };
-        match node {
-            Node::Integer(value) => self.integer(value),
-            Node::Float(value) => self.float(value),
-            Node::BigInteger {
-                negative,
-                len,
-                offset,
-            } => self.big(negative, block.bytes(offset, len)),
-            Node::Atom { .. } | Node::TableAtom(_) | Node::SideAtom(_) => self.atom(block.atom_text(at)),
-            Node::Link(index) => match block.links.get(index as usize) {
-                Some(term) => self.part(runs, term),
-                None => self.nil(),
-            },
-            Node::Nil | Node::Open { .. } => self.nil(),
-            Node::Bytes { len, offset } => self.string(block.bytes(offset, len)),
-            Node::Binary { len, offset } => self.binary(block.bytes(offset, len)),
-            Node::BitString { bits, len, offset } => self.bit_string(block.bytes(offset, len), bits),
-            Node::Tuple { arity, .. } => self.tuple(arity),
-            Node::Map { len, .. } => self.map(len),
-            Node::Pid { id, serial, creation } => {
-                skip(runs, 1);
-                self.pid_parts(PidRef {
-                    node: block.atom_text(at + 1),
-                    id,
-                    serial,
-                    creation,
-                });
-            }
-            Node::Port { old, creation, id } => {
-                skip(runs, 1);
-                self.port_parts(block.atom_text(at + 1), creation, id, old);
-            }
-            Node::Reference {
-                count,
-                creation,
-                offset,
-            } => {
-                skip(runs, 1);
-                let words = block.bytes(offset, u32::from(count) * 4);
-                self.reference_bytes(block.atom_text(at + 1), creation, count, words);
-            }
-            Node::Export { arity } => {
-                skip(runs, 2);
-                self.bytes.push(tag::EXPORT);
-                self.atom(block.atom_text(at + 1));
-                self.atom(block.atom_text(at + 2));
-                self.integer(arity.into());
-            }
-            Node::List {
-                tail: Tail::Linked,
-                span,
-                ..
-            } => {
-                skip(runs, span - 1);
-                self.linked(runs, block, at);
-            }
-            // Written before what is not plain is come upon.
-            Node::List { len, .. } => self.tag_and_length(tag::LIST, len as usize),
-            Node::OldFun { free, .. } => self.tag_and_length(tag::FUN, free as usize),
-            Node::Record { exported, fields, .. } => {
-                self.tag_and_length(tag::RECORD, fields as usize);
-                self.bytes.push(exported.into());
-            }
-            Node::Fun { arity, free, span } => {
-                skip(runs, span - 1);
-                self.bytes.push(tag::NEW_FUN);
-                let then = Then::Size(self.bytes.len());
-                self.bytes.extend_from_slice(&[0, 0, 0, 0, arity]);
-                if let Node::Binary { len, offset } = block.node(at + 1) {
-                    self.bytes.extend_from_slice(block.bytes(offset, len));
-                }
-                let index = u32::try_from(block.integer(at + 2)).unwrap_or(0);
-                self.bytes.extend_from_slice(&index.to_be_bytes());
-                self.bytes.extend_from_slice(&free.to_be_bytes());
-                runs.push(Run {
-                    block,
-                    at: at + 3,
-                    end: at + span,
-                    then,
-                });
-            }
-        }
-    }
-
-    /// Writes a list that is made of several.
-    fn linked<'a>(&mut self, runs: &mut Vec<Run<'a>>, block: &'a Arc<Block>, at: u32) {
-        let Node::List { len, span, .. } = block.node(at) else {
-            return;
-        };
-        let mut bytes = Vec::new();
-        if chain::node_bytes(block, at + 1, len, MAX_STRING, &mut bytes) {
-            return self.string(&bytes);
-        }
-        let rest = match chain::next(block, at) {
-            Next::List(list) => chain::length(list),
-            Next::End | Next::Improper => 0,
-        };
-        self.tag_and_length(tag::LIST, len as usize + rest);
-        runs.push(Run {
-            block,
-            at: at + 1,
-            end: at + span - 1,
-            then: Then::Tail,
-        });
-    }
-
     /// Writes a list of 1 to 65535 small integers.
     fn string(&mut self, bytes: &[u8]) {
         self.bytes.push(tag::STRING);
@@ -757,6 +449,20 @@ impl Writer {
             .extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
         self.bytes.extend_from_slice(bytes);
     }
+}
+
+/// What an integer of at most 32 bits is written as: so many of these bytes. Both forms without a jump, as which of them comes next is
+/// often not to be foreseen.
+#[inline]
+fn short_integer(value: i32) -> ([u8; 8], usize) {
+    let small = (0..256).contains(&value);
+    let value = value.cast_unsigned();
+    let bytes = select_unpredictable(
+        small,
+        u64::from(value) << 8 | u64::from(tag::SMALL_INTEGER),
+        u64::from(value.swap_bytes()) << 8 | u64::from(tag::INTEGER),
+    );
+    (bytes.to_le_bytes(), select_unpredictable(small, 2, 5))
 }
 
 /// The text of an atom in latin1, if it has nothing beyond.
@@ -778,24 +484,8 @@ fn float_text(value: f64) -> [u8; 31] {
     field
 }
 
-/// Nodes still to be written.
-#[derive(Clone, Copy)]
-struct Run<'a> {
-    block: &'a Arc<Block>,
-    at: u32,
-    end: u32,
-    then: Then,
-}
-
-/// What follows a run.
-#[derive(Clone, Copy)]
-enum Then {
-    Nothing,
-    /// The size of a fun goes to this offset.
-    Size(usize),
-    /// The list goes on with the link at the run's end.
-    Tail,
-}
+/// How much room an encoder begins with: enough for most messages.
+const ROOM: usize = 256;
 
 /// The most elements of a list that is written as a string.
 const MAX_STRING: usize = 65535;

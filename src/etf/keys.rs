@@ -163,10 +163,8 @@ impl<'a> Scope<'a> {
 
     /// Looks at the keys themselves.
     fn same_content(self, map: u32, len: u32) -> Keys {
-        let mut keys: Vec<_> = self.keys(map, len).map(|key| (self.content(key), key)).collect();
-        keys.sort_unstable();
-        let same = keys.array_windows().find(|[a, b]| a.0 == b.0);
-        same.map_or(Keys::Different, |[_, (_, key)]| Keys::Same(*key))
+        let keys = self.keys(map, len).map(|key| (self.content(key), key));
+        repeated(keys).map_or(Keys::Different, Keys::Same)
     }
 
     /// The fingerprint of a key that is no compound.
@@ -185,29 +183,19 @@ impl<'a> Scope<'a> {
 
     /// The first of so many atoms, a node each, that is there twice.
     pub(super) fn same_name(self, first: u32, count: u32) -> Option<u32> {
-        let mut names: Vec<_> = (first..first + count).map(|at| (self.text(at), at)).collect();
-        names.sort_unstable();
-        names
-            .array_windows()
-            .find(|[a, b]| a.0 == b.0)
-            .map(|[_, (_, at)]| *at)
+        repeated((first..first + count).map(|at| (self.text(at), at)))
     }
 
     /// The first key that is there twice in any of these maps, by its node.
     pub(super) fn same_compound(self, maps: &[u32]) -> Option<u32> {
         let hashes = self.hashes();
         let hash = |at: u32| hashes.get(at as usize).copied().unwrap_or(0);
-        maps.iter().find_map(|&map| {
-            let Node::Map { len, .. } = self.node(map) else {
-                return None;
-            };
-            let mut keys: Vec<_> = self.keys(map, len).map(|key| (hash(key), key)).collect();
-            keys.sort_unstable();
+        let in_map = |&map: &u32| match self.node(map) {
             // Two terms with one hash of 64 bits under a key nobody knows are one term.
-            keys.array_windows()
-                .find(|[a, b]| a.0 == b.0)
-                .map(|[_, (_, key)]| *key)
-        })
+            Node::Map { len, .. } => repeated(self.keys(map, len).map(|key| (hash(key), key))),
+            _ => None,
+        };
+        maps.iter().filter_map(in_map).min()
     }
 
     /// A hash for every node that begins a term, such that equal terms have equal hashes.
@@ -287,6 +275,14 @@ impl<'a> Scope<'a> {
         }
         hashes
     }
+}
+
+/// The first place, in the order of places, at which something stands that stood before.
+fn repeated<T: Ord>(places: impl Iterator<Item = (T, u32)>) -> Option<u32> {
+    let mut places: Vec<_> = places.collect();
+    places.sort_unstable();
+    let pairs = places.array_windows();
+    pairs.filter(|[a, b]| a.0 == b.0).map(|[_, (_, at)]| *at).min()
 }
 
 fn integer(state: &RandomState, value: i64) -> u64 {

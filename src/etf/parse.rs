@@ -12,7 +12,7 @@
 use super::decode::Limits;
 use super::error::{DecodeError, DecodeErrorKind, Limit, Type};
 use super::keys::{Keys, Scope};
-use super::scan::{self, Rest, atom_bytes, byte, chunk, float_text, integer};
+use super::scan::{self, ROW, Rest, atom_bytes, byte, chunk, float_text, integer, short_integer};
 use super::tag;
 use crate::term::block::{Kind, Node, Tail};
 use crate::term::number::{small, trim};
@@ -105,112 +105,15 @@ impl<'a> Parser<'a> {
         let mut uniq: Option<(u64, u32)> = None;
         self.reserve(1, rest);
         'parts: loop {
-            // What comes most often, each with a single look at what is left. Whatever is wrong is left to the general way.
-            let mut part = self.part;
-            let mut opened = None;
-            while !FIND && left > 0 {
-                let offset = (self.input.len() - rest.len()) as u64;
-                let begin = rest.len();
-                let Some((&tag, after)) = rest.split_first() else {
-                    break;
-                };
-                let node = match tag {
-                    tag::SMALL_INTEGER => {
-                        let Some((value, after)) = after.split_first() else {
-                            break;
-                        };
-                        rest = after;
-                        Node::Integer((*value).into())
-                    }
-                    tag::INTEGER => {
-                        let Some((value, after)) = after.split_first_chunk() else {
-                            break;
-                        };
-                        rest = after;
-                        Node::Integer(i32::from_be_bytes(*value).into())
-                    }
-                    tag::SMALL_ATOM_UTF8 => match after.split_first() {
-                        Some((&len, after))
-                            if let Some((text, after)) = after.split_at_checked(len.into())
-                                && text.is_ascii() =>
-                        {
-                            rest = after;
-                            Node::Atom {
-                                len: len.into(),
-                                offset: offset + 2,
-                            }
-                        }
-                        _ => break,
-                    },
-                    tag::BINARY => match after.split_first_chunk() {
-                        Some((len, after))
-                            if let len = u32::from_be_bytes(*len)
-                                && let Some(after) = after.get(len as usize..) =>
-                        {
-                            rest = after;
-                            Node::Binary {
-                                len,
-                                offset: offset + 5,
-                            }
-                        }
-                        _ => break,
-                    },
-                    tag::NEW_FLOAT => match after.split_first_chunk() {
-                        Some((value, after))
-                            if let value = f64::from_be_bytes(*value)
-                                && value.is_finite() =>
-                        {
-                            rest = after;
-                            Node::Float(value)
-                        }
-                        _ => break,
-                    },
-                    tag::SMALL_BIG => match *after {
-                        [len, sign, ref after @ ..]
-                            if let Some((magnitude, after)) = after.split_at_checked(len.into())
-                                && let Some(value) = small(sign != 0, magnitude) =>
-                        {
-                            rest = after;
-                            Node::Integer(value)
-                        }
-                        _ => break,
-                    },
-                    tag::NIL => {
-                        rest = after;
-                        Node::Nil
-                    }
-                    tag::SMALL_TUPLE => match after.split_first() {
-                        Some((&arity @ 1.., after)) => {
-                            (rest, part) = (after, begin);
-                            opened = Some((Kind::Tuple, arity.into(), arity.into()));
-                            break;
-                        }
-                        _ => break,
-                    },
-                    tag::LIST => match after.split_first_chunk() {
-                        Some((len, after)) if *len != [0; 4] => {
-                            (rest, part) = (after, begin);
-                            let len = u32::from_be_bytes(*len);
-                            opened = Some((Kind::List, len, len));
-                            break;
-                        }
-                        _ => break,
-                    },
-                    _ => break,
-                };
-                part = begin;
-                self.nodes.push(node);
-                left -= 1;
+            if !FIND {
+                self.common(&mut rest, &mut open, &mut left, &mut depth);
             }
-            self.part = part;
             'part: {
                 if left == 0 {
                     break 'part;
                 }
                 left -= 1;
-                let (kind, len, children) = if let Some(opened) = opened {
-                    opened
-                } else {
+                let (kind, len, children) = {
                     self.part = rest.len();
                     if FIND && self.nodes.len() == find {
                         return Err(DecodeErrorKind::DuplicateKey);
@@ -382,29 +285,13 @@ impl<'a> Parser<'a> {
                 else {
                     return Ok(rest);
                 };
-                // Most compounds are tuples and proper lists.
-                let closed = match kind {
-                    Kind::Tuple => {
-                        let span = self.index()? - open;
-                        Some(Node::Tuple { arity: len, span })
-                    }
-                    Kind::List if let [tag::NIL, after @ ..] = rest => {
-                        self.nodes.push(Node::Nil);
-                        rest = after;
-                        let (tail, span) = (Tail::Nil, self.index()? - open);
-                        Some(Node::List { tail, len, span })
-                    }
-                    _ => None,
-                };
-                if let Some(closed) = closed {
-                    self.set(open, closed);
-                    (open, left) = (parent, parent_left);
-                    depth -= 1;
-                    continue;
-                }
                 let mut tail = Tail::Nil;
                 match kind {
                     Kind::List => match *rest {
+                        [tag::NIL, ref after @ ..] => {
+                            rest = after;
+                            self.nodes.push(Node::Nil);
+                        }
                         // A tail written as a list of its own goes on with the same list.
                         [tag::LIST, ref after @ ..] => {
                             rest = after;
@@ -450,10 +337,10 @@ impl<'a> Parser<'a> {
                     Kind::ImproperList => tail = Tail::Improper,
                     Kind::Map if !FIND => self.check_keys(open, len)?,
                     Kind::Map => {}
-                    Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => {
-                        self.check_head::<FIND>(open, kind, len)?
+                    Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } if !FIND => {
+                        self.check_head(open, kind, len)?
                     }
-                    Kind::Tuple => {}
+                    Kind::Tuple | Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => {}
                 }
                 let span = self.index()? - open;
                 let free = len;
@@ -478,6 +365,197 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads what comes most often, each with a single look at what is left, and opens and closes tuples and lists. Whatever is wrong, or
+    /// near a limit, is left to the general way.
+    #[inline]
+    fn common(
+        &mut self,
+        rest_left: &mut Rest<'a>,
+        open_now: &mut u32,
+        left_now: &mut u32,
+        depth_now: &mut u32,
+    ) {
+        let length = self.input.len();
+        // In variables of their own, so that they need not be kept in memory.
+        let (mut rest, mut open, mut left, mut depth) = (*rest_left, *open_now, *left_now, *depth_now);
+        'common: loop {
+            while left > 0 {
+                let Some((&tag, after)) = rest.split_first() else {
+                    break 'common;
+                };
+                let node = match tag {
+                    tag::SMALL_INTEGER => {
+                        let Some((value, after)) = after.split_first() else {
+                            break 'common;
+                        };
+                        rest = after;
+                        Node::Integer((*value).into())
+                    }
+                    tag::INTEGER => {
+                        let Some((value, after)) = after.split_first_chunk() else {
+                            break 'common;
+                        };
+                        rest = after;
+                        Node::Integer(i32::from_be_bytes(*value).into())
+                    }
+                    tag::SMALL_ATOM_UTF8 => match after.split_first() {
+                        Some((&len, after)) if is_ascii(after, len) => {
+                            let offset = (length - after.len()) as u64;
+                            rest = after.get(len.into()..).unwrap_or_default();
+                            let len = len.into();
+                            Node::Atom { len, offset }
+                        }
+                        _ => break 'common,
+                    },
+                    tag::BINARY => match after.split_first_chunk() {
+                        Some((len, after))
+                            if let len = u32::from_be_bytes(*len)
+                                && let Some(end) = after.get(len as usize..) =>
+                        {
+                            let offset = (length - after.len()) as u64;
+                            rest = end;
+                            Node::Binary { len, offset }
+                        }
+                        _ => break 'common,
+                    },
+                    tag::STRING => match after.split_first_chunk() {
+                        Some((len, after))
+                            if let len @ 1.. = u16::from_be_bytes(*len)
+                                && let Some(end) = after.get(len.into()..) =>
+                        {
+                            let offset = (length - after.len()) as u64;
+                            rest = end;
+                            let len = len.into();
+                            Node::Bytes { len, offset }
+                        }
+                        _ => break 'common,
+                    },
+                    tag::NEW_FLOAT => match after.split_first_chunk() {
+                        Some((value, after))
+                            if let value = f64::from_be_bytes(*value)
+                                && value.is_finite() =>
+                        {
+                            rest = after;
+                            Node::Float(value)
+                        }
+                        _ => break 'common,
+                    },
+                    tag::SMALL_BIG => match *after {
+                        [len, sign, ref after @ ..]
+                            if let Some((magnitude, end)) = after.split_at_checked(len.into()) =>
+                        {
+                            let negative = sign != 0;
+                            let node = match small(negative, magnitude) {
+                                Some(value) => Node::Integer(value),
+                                None if magnitude.ends_with(&[0]) => break 'common,
+                                None => Node::BigInteger {
+                                    negative,
+                                    len: len.into(),
+                                    offset: (length - after.len()) as u64,
+                                },
+                            };
+                            rest = end;
+                            node
+                        }
+                        _ => break 'common,
+                    },
+                    tag::NIL => {
+                        rest = after;
+                        Node::Nil
+                    }
+                    tag::SMALL_TUPLE | tag::LIST => {
+                        let (kind, children, after) = if tag == tag::LIST {
+                            let Some((len, after)) = after.split_first_chunk() else {
+                                break 'common;
+                            };
+                            (Kind::List, u32::from_be_bytes(*len), after)
+                        } else {
+                            let Some((arity, after)) = after.split_first() else {
+                                break 'common;
+                            };
+                            (Kind::Tuple, u32::from(*arity), after)
+                        };
+                        let at = self.nodes.len();
+                        if children == 0
+                            || children as usize > after.len()
+                            || depth >= self.limits.depth
+                            // The tail of a list, and room for what is closed then.
+                            || at + children as usize + 2 > self.limits.parts as usize
+                        {
+                            break 'common;
+                        }
+                        self.reserve(children, after);
+                        rest = after;
+                        depth += 1;
+                        self.nodes.push(Node::Open {
+                            kind,
+                            len: children,
+                            parent: open,
+                            left: left - 1,
+                        });
+                        // Below the limit, which is of this type.
+                        open = u32::try_from(at).unwrap_or(NONE);
+                        left = children;
+                        if tag == tag::LIST && children as usize >= ROW {
+                            left = self.integers(&mut rest, children);
+                        }
+                        continue;
+                    }
+                    _ => break 'common,
+                };
+                self.nodes.push(node);
+                left -= 1;
+            }
+            // A tuple or a proper list whose children are all there.
+            let Some(&Node::Open {
+                kind,
+                len,
+                parent,
+                left: parent_left,
+            }) = self.nodes.get(open as usize)
+            else {
+                break;
+            };
+            let Ok(end) = self.index() else { break };
+            let closed = match (kind, rest) {
+                (Kind::Tuple, _) => Node::Tuple {
+                    arity: len,
+                    span: end - open,
+                },
+                (Kind::List, [tag::NIL, after @ ..]) if end < self.limits.parts => {
+                    rest = after;
+                    self.nodes.push(Node::Nil);
+                    Node::List {
+                        tail: Tail::Nil,
+                        len,
+                        span: end + 1 - open,
+                    }
+                }
+                _ => break,
+            };
+            self.set(open, closed);
+            (open, left) = (parent, parent_left);
+            depth -= 1;
+        }
+        (*rest_left, *open_now, *left_now, *depth_now) = (rest, open, left, depth);
+    }
+
+    /// Reads integers of at most 32 bits until something else comes, and says how many of `left` terms are still to come.
+    fn integers(&mut self, rest: &mut Rest<'a>, mut left: u32) -> u32 {
+        let mut from = *rest;
+        while left > 0
+            && let Some(window) = from.first_chunk()
+            && let Some((value, size)) = short_integer(*window)
+            && let Some(after) = from.get(size..)
+        {
+            self.nodes.push(Node::Integer(value));
+            from = after;
+            left -= 1;
+        }
+        *rest = from;
+        left
+    }
+
     /// Where the next node goes.
     #[inline]
     fn index(&self) -> Result<u32> {
@@ -493,19 +571,26 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Makes room for a compound and its children, going by how many nodes the input has made so far for each byte.
+    /// Makes room for a compound and its children.
+    #[inline]
     fn reserve(&mut self, children: u32, rest: Rest<'_>) {
         let wanted = children as usize + 2;
         if self.nodes.capacity() - self.nodes.len() < wanted {
-            let read = self.input.len() - rest.len();
-            let likely = if read < 256 {
-                (rest.len() / 8).min(256)
-            } else {
-                self.nodes.len().saturating_mul(rest.len()) / read
-            };
-            self.nodes
-                .reserve_exact((wanted + likely + likely / 16).min(rest.len() + 2));
+            self.grow(wanted, rest);
         }
+    }
+
+    /// Makes room for more than is wanted just now, going by how many nodes the input has made so far for each byte.
+    #[cold]
+    fn grow(&mut self, wanted: usize, rest: Rest<'_>) {
+        let read = self.input.len() - rest.len();
+        let likely = if read < 256 {
+            (rest.len() / 8).min(256)
+        } else {
+            self.nodes.len().saturating_mul(rest.len()) / read
+        };
+        self.nodes
+            .reserve_exact((wanted + likely + likely / 16).min(rest.len() + 2));
     }
 
     /// Steps over so many bytes and says where they begin.
@@ -663,50 +748,54 @@ impl<'a> Parser<'a> {
     }
 
     /// Whether what stands before the free variables of a fun or the values of a record is what must stand there.
-    fn check_head<const FIND: bool>(&mut self, open: u32, kind: Kind, len: u32) -> Result<()> {
-        let node = |index: u32| {
-            self.nodes
-                .get((open + index) as usize)
-                .copied()
-                .unwrap_or(Node::Nil)
+    fn check_head(&mut self, open: u32, kind: Kind, len: u32) -> Result<()> {
+        let is = |at: u32, wanted: Type| {
+            let node = self.nodes.get(at as usize).copied().unwrap_or(Node::Nil);
+            match wanted {
+                Type::Atom => matches!(node, Node::Atom { .. } | Node::TableAtom(_) | Node::SideAtom(_)),
+                Type::Integer => matches!(node, Node::Integer(_)),
+                Type::Pid => matches!(node, Node::Pid { .. }),
+                _ => false,
+            }
         };
-        let atom = |index| match node(index) {
-            Node::Atom { .. } | Node::TableAtom(_) | Node::SideAtom(_) => Ok(()),
-            _ => Err(DecodeErrorKind::Expected(Type::Atom)),
-        };
-        let integer = |index| match node(index) {
-            Node::Integer(_) => Ok(()),
-            _ => Err(DecodeErrorKind::Expected(Type::Integer)),
-        };
-        let pid = |index| match node(index) {
-            Node::Pid { .. } => Ok(()),
-            _ => Err(DecodeErrorKind::Expected(Type::Pid)),
-        };
-        match kind {
+        let wrong = match kind {
             Kind::Fun { .. } => {
-                atom(3)?;
-                integer(4)?;
-                integer(5)?;
-                pid(6)
+                let mut head = [
+                    (3, Type::Atom),
+                    (4, Type::Integer),
+                    (5, Type::Integer),
+                    (6, Type::Pid),
+                ]
+                .into_iter();
+                head.find(|&(index, wanted)| !is(open + index, wanted))
             }
             Kind::OldFun => {
-                pid(1)?;
-                atom(3)?;
-                integer(4)?;
-                integer(5)
+                let mut head = [
+                    (1, Type::Pid),
+                    (3, Type::Atom),
+                    (4, Type::Integer),
+                    (5, Type::Integer),
+                ]
+                .into_iter();
+                head.find(|&(index, wanted)| !is(open + index, wanted))
             }
-            Kind::Record { .. } if !FIND => {
-                (1..len + 3).try_for_each(atom)?;
-                match self.scope().same_name(open + 3, len) {
-                    Some(name) => {
-                        self.part = self.input.len() - self.offset_of(name);
-                        Err(DecodeErrorKind::DuplicateField)
-                    }
-                    None => Ok(()),
-                }
+            Kind::Record { .. } => {
+                let mut names = (1..len + 3).map(|index| (index, Type::Atom));
+                names.find(|&(index, wanted)| !is(open + index, wanted))
             }
-            _ => Ok(()),
+            _ => None,
+        };
+        if let Some((index, wanted)) = wrong {
+            self.part = self.input.len() - self.offset_of(open + index);
+            return Err(DecodeErrorKind::Expected(wanted));
         }
+        if let Kind::Record { .. } = kind
+            && let Some(name) = self.scope().same_name(open + 3, len)
+        {
+            self.part = self.input.len() - self.offset_of(name);
+            return Err(DecodeErrorKind::DuplicateField);
+        }
+        Ok(())
     }
 
     /// Whether the keys of a map are all different, unless that can only be said later.
@@ -734,6 +823,19 @@ impl<'a> Parser<'a> {
             table: self.table,
             side: &self.side,
         }
+    }
+}
+
+/// Whether so many bytes are left and are ASCII.
+#[inline]
+fn is_ascii(rest: Rest<'_>, len: u8) -> bool {
+    // Most atoms are short: a single look at what is there, without what does not belong to them.
+    match rest.first_chunk() {
+        Some(window) if (1..=8).contains(&len) => {
+            let own = u64::MAX >> (64 - 8 * u32::from(len));
+            u64::from_le_bytes(*window) & own & 0x8080_8080_8080_8080 == 0
+        }
+        _ => rest.get(..len.into()).is_some_and(<[u8]>::is_ascii),
     }
 }
 

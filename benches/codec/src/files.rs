@@ -4,7 +4,13 @@ use beamnode::etf::{self, TermRef, View};
 use beamnode::term;
 use beamnode::term::{Atom, Map, Pid, Reference, Term};
 use bytes::Bytes;
+use serde::Deserialize;
 use std::hint::black_box;
+
+#[path = "types.rs"]
+mod types;
+
+pub(crate) use types::{Entry, Row};
 
 /// A term, and its name in the table.
 pub(crate) struct File {
@@ -181,7 +187,10 @@ fn unicode() -> Term {
 }
 
 /// What `once` does.
-pub(crate) const OPERATIONS: [&str; 4] = ["decode", "encode", "check", "walk"];
+pub(crate) const OPERATIONS: [&str; 5] = ["decode", "encode", "check", "walk", "from bytes"];
+
+/// The files that can be read into types of Rust.
+pub(crate) const TYPED: [&str; 4] = ["integers", "document", "rows", "unicode charlists"];
 
 /// Does that with a file once: what callgrind is to look at stands in `measured`.
 pub(crate) fn once(operation: &str, file: &str) {
@@ -201,8 +210,21 @@ pub(crate) fn once(operation: &str, file: &str) {
             let view = TermRef::parse(&bytes).expect("what we wrote");
             measured(|| walk(black_box(view)));
         }
+        "from bytes" => match file.name {
+            "integers" => from_bytes::<Vec<i128>>(&bytes),
+            "document" => from_bytes::<Vec<Entry<'_>>>(&bytes),
+            "rows" => from_bytes::<Vec<Row<'_>>>(&bytes),
+            "unicode charlists" => from_bytes::<Vec<Vec<u32>>>(&bytes),
+            _ => panic!("a file with a type: {TYPED:?}"),
+        },
         _ => panic!("an operation: {OPERATIONS:?}"),
     }
+}
+
+fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) {
+    measured(|| {
+        let _ = black_box(etf::from_bytes::<T>(bytes));
+    });
 }
 
 /// What callgrind counts.

@@ -14,7 +14,6 @@
 
 mod beam;
 mod files;
-mod types;
 
 use beam::Beam;
 use beamnode::etf::{self, TermRef};
@@ -23,7 +22,7 @@ use files::File;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use types::{Entry, Row};
+use files::{Entry, Row};
 
 /// How long a turn takes.
 const TURN: Duration = Duration::from_millis(3);

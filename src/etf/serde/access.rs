@@ -37,6 +37,33 @@ impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Elements<'_, 'de, S> {
     }
 }
 
+/// The elements of a tuple of a known size.
+pub(super) struct Parts<'a, S> {
+    pub(super) inner: &'a mut Deserializer<S>,
+    pub(super) left: usize,
+    pub(super) len: usize,
+}
+
+impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Parts<'_, S> {
+    type Error = SerdeError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        match seed.deserialize(&mut *self.inner) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(error.at_index(self.len - self.left - 1)),
+        }
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
 /// The fields of a record, in order.
 pub(super) struct Names<'a, S> {
     pub(super) inner: &'a mut Deserializer<S>,

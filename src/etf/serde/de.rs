@@ -1,6 +1,6 @@
 //! Terms to Rust values.
 
-use super::access::{Elements, Fields, Names, Pairs, Properties, Variant};
+use super::access::{Elements, Fields, Names, Pairs, Parts, Properties, Variant};
 use super::error::{SerdeError, SerdeErrorKind};
 use super::source::{Part, Source};
 use super::{ATOM, Form, MAX_DEPTH, STRUCT, TERM};
@@ -163,22 +163,39 @@ impl<'de, S: Source<'de>> Deserializer<S> {
     fn tuple<V: Visitor<'de>>(&mut self, tag: Option<&str>, len: usize, visitor: V) -> Result<V::Value> {
         let all = len + usize::from(tag.is_some());
         let part = match self.source.take_tuple() {
+            Some(arity) if arity == all => return self.parts(tag, len, visitor),
             Some(arity) => Part::Tuple(arity),
             None => self.next()?,
         };
         match part {
-            Part::Tuple(arity) if arity == all => {
-                if let Some(tag) = tag {
-                    self.tag(tag)?;
-                }
-                self.elements(Row::tuple(len), visitor)
-            }
+            Part::Tuple(arity) if arity == all => self.parts(tag, len, visitor),
             // What serde knows as an array is a tuple to it.
             part @ (Part::List(_) | Part::Bytes(_) | Part::Nil | Part::Binary(_)) if tag.is_none() => {
                 self.row(part, visitor)
             }
             other => Err(SerdeError::expected(&format!("a tuple of {all}"), other)),
         }
+    }
+
+    /// The elements of a tuple, behind its tag if it is to have one.
+    #[inline]
+    fn parts<V: Visitor<'de>>(&mut self, tag: Option<&str>, len: usize, visitor: V) -> Result<V::Value> {
+        if let Some(tag) = tag {
+            self.tag(tag)?;
+        }
+        self.enter()?;
+        let mut parts = Parts {
+            inner: self,
+            left: len,
+            len,
+        };
+        let value = visitor.visit_seq(&mut parts)?;
+        if parts.left > 0 {
+            let read = len - parts.left;
+            return Err(SerdeError::expected(&format!("{read} elements"), "more"));
+        }
+        self.leave();
+        Ok(value)
     }
 
     /// The atom that a record begins with.

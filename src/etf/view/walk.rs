@@ -3,6 +3,7 @@
 use super::parts::{AtomRef, FunRef, RecordRef};
 use super::read::{big, length, read};
 use super::{Elements, Rest, Row, View};
+use crate::etf::scan::{ROW, short_integer};
 use crate::etf::tag;
 use crate::term::Atom;
 use std::iter::FusedIterator;
@@ -120,9 +121,22 @@ impl<'a> Iterator for Walk<'a> {
                     if let Some((len, after)) = after.split_first_chunk()
                         && *len != [0; 4] =>
                 {
+                    let len = length(*len);
                     rest = after;
-                    left += length(*len) + 1;
-                    f(all, View::List(elements(after, length(*len), Row::List)))
+                    left += len + 1;
+                    all = f(all, View::List(elements(after, len, Row::List)));
+                    // One loop of its own for a row of integers.
+                    while len >= ROW
+                        && let Some(window) = rest.first_chunk()
+                        && let Some((value, size)) = short_integer(*window)
+                        && let Some(after) = rest.get(size..)
+                        && left > 0
+                    {
+                        rest = after;
+                        left -= 1;
+                        all = f(all, View::Integer(value));
+                    }
+                    continue;
                 }
                 tag::SMALL_BIG
                     if let [len, sign, after @ ..] = after
