@@ -32,12 +32,30 @@ run(Kind, Node, Callers, Time) ->
 caller(Kind, Node, Flag, Count) ->
     case atomics:get(Flag, 1) of
         1 -> Count;
-        0 -> call(Kind, Node), caller(Kind, Node, Flag, Count + 1)
+        0 -> caller(Kind, Node, Flag, Count + call(Kind, Node))
     end.
 
-call(rpc, Node) -> true = rpc:call(Node, erlang, is_alive, []);
-call(erpc, Node) -> true = erpc:call(Node, erlang, is_alive, []);
-call(gen_server, Node) -> hello = gen_server:call({bench, Node}, hello, infinity).
+%% Does it, and says how often.
+call(rpc, Node) -> true = rpc:call(Node, erlang, is_alive, []), 1;
+call(erpc, Node) -> true = erpc:call(Node, erlang, is_alive, []), 1;
+call(gen_server, Node) -> hello = gen_server:call({bench, Node}, hello, infinity), 1;
+call(spawn, Node) ->
+    Request = spawn_request(Node, erlang, is_alive, [], [{reply, yes}]),
+    receive {spawn_reply, Request, ok, _} -> 1 end;
+call(monitor, Node) ->
+    many(Node, fun(Pid) -> erlang:demonitor(erlang:monitor(process, Pid)) end);
+call(link, Node) ->
+    many(Node, fun(Pid) -> link(Pid), unlink(Pid) end).
+
+%% What is not answered: many of it, and then a call, which is there when all of it is.
+many(Node, Do) ->
+    Pid = case get(Node) of
+        undefined -> Found = rpc:call(Node, erlang, whereis, [bench]), put(Node, Found), Found;
+        Known -> Known
+    end,
+    [Do(Pid) || _ <- lists:seq(1, 100)],
+    hello = gen_server:call(Pid, hello, infinity),
+    100.
 
 init([]) -> {ok, []}.
 handle_call(Request, _From, State) -> {reply, Request, State}.

@@ -1,11 +1,12 @@
-//! Calls a second by `rpc`, `erpc` and `gen_server`: from a BEAM node to ours, from ours to a BEAM node, between ours, and between BEAM
-//! nodes, interleaved in one run, with the processor time that each side takes.
+//! Calls a second by `rpc`, `erpc` and `gen_server`, spawn requests with their replies, and pairs of monitor and demonitor, link and unlink:
+//! from a BEAM node to ours, from ours to a BEAM node, between ours, and between BEAM nodes, interleaved in one run, with the processor time
+//! that each side takes.
 //!
 //!     cargo bench --bench calls                  # OTP 29 in a container
 //!     BENCH_OTP=27 BENCH_ROUNDS=9 BENCH_MS=1000 cargo bench --bench calls
 //!
 //! One caller is measured with both sides on one core, 64 callers with all cores. To reach: one caller faster to ours than to a BEAM node, with 64
-//! ours below half of the processor time of the BEAM side, and ours to ours three times as fast as BEAM to BEAM.
+//! ours below half of the processor time of the BEAM side, and ours to ours three times as fast as BEAM to BEAM for calls, twice for the others.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use beamnode::node::{ExitReason, Node};
-use beamnode::otp::{Caller, Context, GenServer};
-use beamnode::term::{Atom, Term};
+use beamnode::node::{ExitReason, Node, SpawnOptions};
+use beamnode::otp::{Caller, Context, GenServer, Rpc};
+use beamnode::term::{Atom, Pid, Term};
 
 const COOKIE: &str = "bench";
-const KINDS: [&str; 3] = ["rpc", "erpc", "gen_server"];
+const KINDS: [&str; 6] = ["rpc", "erpc", "gen_server", "spawn", "monitor", "link"];
 const SCRIPT: &str = include_str!("call_bench.erl");
 
 fn main() {
@@ -284,6 +285,10 @@ fn median(mut all: Vec<Measured>) -> Measured {
     }
 }
 
+/// How often what is not answered is done before a call.
+const MANY: u64 = 100;
+const MINUTE: Duration = Duration::from_secs(60);
+
 struct Echo;
 
 impl GenServer for Echo {
@@ -321,21 +326,54 @@ fn node(name: &str, pinned: bool) {
     });
 }
 
+/// The server's pid.
+async fn whereis(rpc: &Rpc<'_>) -> Pid {
+    let found = rpc.call("erlang", "whereis", [Term::atom("bench")]).await;
+    found.expect("a value").as_pid().expect("the server").clone()
+}
+
 async fn run(node: &Node, kind: &str, peer: &str, callers: u32, time: u64) -> u64 {
     let over = Arc::new(AtomicBool::new(false));
     let calls = (0..callers).map(|_| {
         let (node, kind, peer, over) = (node.clone(), kind.to_owned(), peer.to_owned(), Arc::clone(&over));
         tokio::spawn(async move {
-            let mut count = 0;
+            let mut count = 0_u64;
             let mut me = node.process();
             let server = (Atom::from_static("bench"), Atom::new(&peer).expect("a name"));
             let rpc = node.rpc(&peer);
+            let mut target = None;
             while !over.load(Ordering::Relaxed) {
-                if kind == "gen_server" {
-                    let answer = me.call(server.clone(), Term::atom("hello"), Duration::from_secs(60));
-                    answer.await.expect("an answer");
-                } else {
-                    rpc.call("erlang", "is_alive", []).await.expect("a value");
+                match &*kind {
+                    "gen_server" => {
+                        let answer = me.call(server.clone(), Term::atom("hello"), MINUTE);
+                        answer.await.expect("an answer");
+                    }
+                    "spawn" => {
+                        let spawned = me.spawn_on(&peer, ("erlang", "is_alive"), [], SpawnOptions::default());
+                        spawned.await.expect("a process");
+                    }
+                    "monitor" | "link" => {
+                        let pid = match &target {
+                            Some(pid) => Pid::clone(pid),
+                            None => target.insert(whereis(&rpc).await).clone(),
+                        };
+                        for _ in 0..MANY {
+                            if kind == "monitor" {
+                                let reference = me.monitor(&pid).await;
+                                me.demonitor(&reference);
+                            } else {
+                                me.link(&pid).await;
+                                me.unlink(&pid);
+                            }
+                        }
+                        // There when all of it is.
+                        let answer = me.call(pid, Term::atom("hello"), MINUTE);
+                        answer.await.expect("an answer");
+                        count += MANY - 1;
+                    }
+                    _ => {
+                        rpc.call("erlang", "is_alive", []).await.expect("a value");
+                    }
                 }
                 count += 1;
             }
