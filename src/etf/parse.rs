@@ -9,14 +9,16 @@
 //!
 //! See "External Term Format" in the ERTS user's guide.
 
+mod common;
+mod leaves;
+
 use super::decode::Limits;
 use super::error::{DecodeError, DecodeErrorKind, Limit, Type};
 use super::keys::{Keys, Scope};
-use super::scan::{self, ROW, Rest, atom_bytes, byte, chunk, float_text, integer, short_integer};
+use super::scan::{Rest, byte, chunk};
 use super::tag;
 use crate::term::block::{Kind, Node, Tail};
-use crate::term::number::{small, trim};
-use crate::term::{Atom, MAX_REFERENCE_WORDS, Term};
+use crate::term::{Atom, Term};
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -40,6 +42,32 @@ pub(super) struct Parser<'a> {
     part: usize,
     /// Maps with compound keys, to be looked at when the term is complete.
     later: Vec<u32>,
+}
+
+/// Where in the term the next part stands.
+struct Place {
+    /// The compound it is a child of.
+    open: u32,
+    /// How many children that still lacks.
+    left: u32,
+    /// How deep it is.
+    depth: u32,
+}
+
+/// What has been read of a part.
+enum Head {
+    /// All of it: its nodes are written.
+    Leaf,
+    /// The head of a list without elements: what comes next stands in its place.
+    Nothing,
+    /// A compound's head, before its children.
+    Compound {
+        kind: Kind,
+        len: u32,
+        children: u32,
+        /// What a fun has before its module.
+        uniq: Option<[Node; 2]>,
+    },
 }
 
 /// The nodes of a term, the atoms they refer to beside the table, and where in the input the term ends.
@@ -99,461 +127,243 @@ impl<'a> Parser<'a> {
 
     /// Reads the parts of a term. If `FIND`, stops where the node with this number is about to be written.
     fn parts<const FIND: bool>(&mut self, mut rest: Rest<'a>, find: usize) -> Result<Rest<'a>> {
-        // The compound whose children are being read, how many it still lacks, and how deep it stands.
-        let (mut open, mut left, mut depth) = (NONE, 1_u32, 0_u32);
-        // What a fun that is about to be opened has before its module.
-        let mut uniq: Option<(u64, u32)> = None;
+        let mut place = Place {
+            open: NONE,
+            left: 1,
+            depth: 0,
+        };
         self.reserve(1, rest);
-        'parts: loop {
+        loop {
             if !FIND {
-                self.common(&mut rest, &mut open, &mut left, &mut depth);
+                self.common(&mut rest, &mut place);
             }
-            'part: {
-                if left == 0 {
-                    break 'part;
+            if place.left > 0 {
+                self.part = rest.len();
+                if FIND && self.nodes.len() == find {
+                    return Err(DecodeErrorKind::DuplicateKey);
                 }
-                left -= 1;
-                let (kind, len, children) = {
-                    self.part = rest.len();
-                    if FIND && self.nodes.len() == find {
-                        return Err(DecodeErrorKind::DuplicateKey);
+                match self.head(&mut rest)? {
+                    Head::Leaf => place.left -= 1,
+                    Head::Nothing => {}
+                    Head::Compound {
+                        kind,
+                        len,
+                        children,
+                        uniq,
+                    } => {
+                        self.open(kind, len, children, &mut place, rest)?;
+                        self.nodes.extend(uniq.into_iter().flatten());
                     }
-                    let (&tag, after) = rest.split_first().ok_or(DecodeErrorKind::Truncated)?;
-                    rest = after;
-                    match tag {
-                        tag::SMALL_INTEGER => {
-                            let value = byte(&mut rest)?;
-                            self.nodes.push(Node::Integer(value.into()));
-                            break 'part;
-                        }
-                        tag::INTEGER => {
-                            let value = i32::from_be_bytes(chunk(&mut rest)?);
-                            self.nodes.push(Node::Integer(value.into()));
-                            break 'part;
-                        }
-                        tag::SMALL_ATOM_UTF8
-                        | tag::ATOM_CACHE_REF
-                        | tag::ATOM_UTF8
-                        | tag::ATOM
-                        | tag::SMALL_ATOM => {
-                            let atom = self.atom(tag, &mut rest)?;
-                            self.nodes.push(atom);
-                            break 'part;
-                        }
-                        tag::BINARY => {
-                            let len = u32::from_be_bytes(chunk(&mut rest)?);
-                            let offset = self.take(&mut rest, len as usize)?;
-                            self.nodes.push(Node::Binary { len, offset });
-                            break 'part;
-                        }
-                        tag::NIL => {
-                            self.nodes.push(Node::Nil);
-                            break 'part;
-                        }
-                        tag::SMALL_TUPLE => {
-                            let arity = u32::from(byte(&mut rest)?);
-                            if arity == 0 {
-                                self.nodes.push(Node::Tuple { arity: 0, span: 1 });
-                                break 'part;
-                            }
-                            (Kind::Tuple, arity, arity)
-                        }
-                        tag::LARGE_TUPLE => {
-                            let arity = u32::from_be_bytes(chunk(&mut rest)?);
-                            if arity == 0 {
-                                self.nodes.push(Node::Tuple { arity: 0, span: 1 });
-                                break 'part;
-                            }
-                            (Kind::Tuple, arity, arity)
-                        }
-                        tag::LIST => {
-                            let len = u32::from_be_bytes(chunk(&mut rest)?);
-                            if len == 0 {
-                                // No elements: what stands here is the tail.
-                                left += 1;
-                                continue 'parts;
-                            }
-                            (Kind::List, len, len)
-                        }
-                        tag::MAP => {
-                            let len = u32::from_be_bytes(chunk(&mut rest)?);
-                            if len == 0 {
-                                self.nodes.push(Node::Map { len: 0, span: 1 });
-                                break 'part;
-                            }
-                            (Kind::Map, len, parts(len, 2, 0, rest)?)
-                        }
-                        tag::STRING => {
-                            let len = u32::from(u16::from_be_bytes(chunk(&mut rest)?));
-                            let offset = self.take(&mut rest, len as usize)?;
-                            self.nodes.push(if len == 0 {
-                                Node::Nil
-                            } else {
-                                Node::Bytes { len, offset }
-                            });
-                            break 'part;
-                        }
-                        tag::NEW_FLOAT => {
-                            let value = f64::from_be_bytes(chunk(&mut rest)?);
-                            if !value.is_finite() {
-                                return Err(DecodeErrorKind::BadFloat);
-                            }
-                            self.nodes.push(Node::Float(value));
-                            break 'part;
-                        }
-                        tag::SMALL_BIG | tag::LARGE_BIG => {
-                            let integer = self.big(tag, &mut rest)?;
-                            self.nodes.push(integer);
-                            break 'part;
-                        }
-                        tag::NEW_PID | tag::PID => {
-                            self.pid(tag, &mut rest)?;
-                            break 'part;
-                        }
-                        tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE => {
-                            self.reference(tag, &mut rest)?;
-                            break 'part;
-                        }
-                        tag::NEW_PORT | tag::V4_PORT | tag::PORT => {
-                            self.port(tag, &mut rest)?;
-                            break 'part;
-                        }
-                        tag::EXPORT => {
-                            self.export(&mut rest)?;
-                            break 'part;
-                        }
-                        tag::BIT_BINARY => {
-                            self.bit_string(&mut rest)?;
-                            break 'part;
-                        }
-                        tag::FLOAT => {
-                            self.old_float(&mut rest)?;
-                            break 'part;
-                        }
-                        tag::NEW_FUN => {
-                            // The size that comes first is known to be wrong in some releases, and nothing needs it.
-                            let _size: [u8; 4] = chunk(&mut rest)?;
-                            let arity = byte(&mut rest)?;
-                            uniq = Some((self.take(&mut rest, 16)?, u32::from_be_bytes(chunk(&mut rest)?)));
-                            let free = u32::from_be_bytes(chunk(&mut rest)?);
-                            (Kind::Fun { arity }, free, parts(free, 1, 4, rest)?)
-                        }
-                        tag::FUN => {
-                            let free = u32::from_be_bytes(chunk(&mut rest)?);
-                            (Kind::OldFun, free, parts(free, 1, 4, rest)?)
-                        }
-                        tag::RECORD => {
-                            let fields = u32::from_be_bytes(chunk(&mut rest)?);
-                            let exported = match byte(&mut rest)? {
-                                0 => false,
-                                1 => true,
-                                flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
-                            };
-                            (Kind::Record { exported }, fields, parts(fields, 2, 2, rest)?)
-                        }
-                        unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
-                    }
-                };
-                if children as usize > rest.len() {
-                    return Err(DecodeErrorKind::Truncated);
                 }
-                depth += 1;
-                if depth > self.limits.depth {
-                    return Err(DecodeErrorKind::Limit(Limit::Depth));
-                }
-                self.reserve(children, rest);
-                let at = self.index()?;
-                self.nodes.push(Node::Open {
-                    kind,
-                    len,
-                    parent: open,
-                    left,
-                });
-                if let Some((offset, index)) = uniq.take() {
-                    self.nodes
-                        .extend([Node::Binary { len: 16, offset }, Node::Integer(index.into())]);
-                }
-                (open, left) = (at, children);
             }
-            while left == 0 {
-                let Some(&Node::Open {
-                    kind,
-                    mut len,
-                    parent,
-                    left: parent_left,
-                }) = self.nodes.get(open as usize)
-                else {
+            while place.left == 0 {
+                if place.open == NONE {
                     return Ok(rest);
-                };
-                let mut tail = Tail::Nil;
-                match kind {
-                    Kind::List => match *rest {
-                        [tag::NIL, ref after @ ..] => {
-                            rest = after;
-                            self.nodes.push(Node::Nil);
-                        }
-                        // A tail written as a list of its own goes on with the same list.
-                        [tag::LIST, ref after @ ..] => {
-                            rest = after;
-                            left = u32::from_be_bytes(chunk(&mut rest)?);
-                            len = more(len, left, rest)?;
-                            self.reserve(left, rest);
-                            self.set(
-                                open,
-                                Node::Open {
-                                    kind,
-                                    len,
-                                    parent,
-                                    left: parent_left,
-                                },
-                            );
-                            continue;
-                        }
-                        [tag::STRING, ref after @ ..] => {
-                            rest = after;
-                            let count = u16::from_be_bytes(chunk(&mut rest)?).into();
-                            len = more(len, count, rest)?;
-                            self.reserve(count, rest);
-                            let bytes = rest.split_off(..count as usize).unwrap_or_default();
-                            self.nodes
-                                .extend(bytes.iter().map(|byte| Node::Integer((*byte).into())));
-                            self.nodes.push(Node::Nil);
-                        }
-                        _ => {
-                            let kind = Kind::ImproperList;
-                            self.set(
-                                open,
-                                Node::Open {
-                                    kind,
-                                    len,
-                                    parent,
-                                    left: parent_left,
-                                },
-                            );
-                            left = 1;
-                            break;
-                        }
-                    },
-                    Kind::ImproperList => tail = Tail::Improper,
-                    Kind::Map if !FIND => self.check_keys(open, len)?,
-                    Kind::Map => {}
-                    Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } if !FIND => {
-                        self.check_head(open, kind, len)?
-                    }
-                    Kind::Tuple | Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => {}
                 }
-                let span = self.index()? - open;
-                let free = len;
-                self.set(
-                    open,
-                    match kind {
-                        Kind::Tuple => Node::Tuple { arity: len, span },
-                        Kind::List | Kind::ImproperList => Node::List { tail, len, span },
-                        Kind::Map => Node::Map { len, span },
-                        Kind::Fun { arity } => Node::Fun { arity, free, span },
-                        Kind::OldFun => Node::OldFun { free, span },
-                        Kind::Record { exported } => Node::Record {
-                            exported,
-                            fields: len,
-                            span,
-                        },
-                    },
-                );
-                (open, left) = (parent, parent_left);
-                depth -= 1;
+                self.close::<FIND>(&mut rest, &mut place)?;
             }
         }
     }
 
-    /// Reads what comes most often, each with a single look at what is left, and opens and closes tuples and lists. Whatever is wrong, or
-    /// near a limit, is left to the general way.
-    #[inline]
-    fn common(
-        &mut self,
-        rest_left: &mut Rest<'a>,
-        open_now: &mut u32,
-        left_now: &mut u32,
-        depth_now: &mut u32,
-    ) {
-        let length = self.input.len();
-        // In variables of their own, so that they need not be kept in memory.
-        let (mut rest, mut open, mut left, mut depth) = (*rest_left, *open_now, *left_now, *depth_now);
-        'common: loop {
-            while left > 0 {
-                let Some((&tag, after)) = rest.split_first() else {
-                    break 'common;
-                };
-                let node = match tag {
-                    tag::SMALL_INTEGER => {
-                        let Some((value, after)) = after.split_first() else {
-                            break 'common;
-                        };
-                        rest = after;
-                        Node::Integer((*value).into())
-                    }
-                    tag::INTEGER => {
-                        let Some((value, after)) = after.split_first_chunk() else {
-                            break 'common;
-                        };
-                        rest = after;
-                        Node::Integer(i32::from_be_bytes(*value).into())
-                    }
-                    tag::SMALL_ATOM_UTF8 => match after.split_first() {
-                        Some((&len, after)) if is_ascii(after, len) => {
-                            let offset = (length - after.len()) as u64;
-                            rest = after.get(len.into()..).unwrap_or_default();
-                            let len = len.into();
-                            Node::Atom { len, offset }
-                        }
-                        _ => break 'common,
-                    },
-                    tag::BINARY => match after.split_first_chunk() {
-                        Some((len, after))
-                            if let len = u32::from_be_bytes(*len)
-                                && let Some(end) = after.get(len as usize..) =>
-                        {
-                            let offset = (length - after.len()) as u64;
-                            rest = end;
-                            Node::Binary { len, offset }
-                        }
-                        _ => break 'common,
-                    },
-                    tag::STRING => match after.split_first_chunk() {
-                        Some((len, after))
-                            if let len @ 1.. = u16::from_be_bytes(*len)
-                                && let Some(end) = after.get(len.into()..) =>
-                        {
-                            let offset = (length - after.len()) as u64;
-                            rest = end;
-                            let len = len.into();
-                            Node::Bytes { len, offset }
-                        }
-                        _ => break 'common,
-                    },
-                    tag::NEW_FLOAT => match after.split_first_chunk() {
-                        Some((value, after))
-                            if let value = f64::from_be_bytes(*value)
-                                && value.is_finite() =>
-                        {
-                            rest = after;
-                            Node::Float(value)
-                        }
-                        _ => break 'common,
-                    },
-                    tag::SMALL_BIG => match *after {
-                        [len, sign, ref after @ ..]
-                            if let Some((magnitude, end)) = after.split_at_checked(len.into()) =>
-                        {
-                            let negative = sign != 0;
-                            let node = match small(negative, magnitude) {
-                                Some(value) => Node::Integer(value),
-                                None if magnitude.ends_with(&[0]) => break 'common,
-                                None => Node::BigInteger {
-                                    negative,
-                                    len: len.into(),
-                                    offset: (length - after.len()) as u64,
-                                },
-                            };
-                            rest = end;
-                            node
-                        }
-                        _ => break 'common,
-                    },
-                    tag::NIL => {
-                        rest = after;
-                        Node::Nil
-                    }
-                    tag::SMALL_TUPLE | tag::LIST => {
-                        let (kind, children, after) = if tag == tag::LIST {
-                            let Some((len, after)) = after.split_first_chunk() else {
-                                break 'common;
-                            };
-                            (Kind::List, u32::from_be_bytes(*len), after)
-                        } else {
-                            let Some((arity, after)) = after.split_first() else {
-                                break 'common;
-                            };
-                            (Kind::Tuple, u32::from(*arity), after)
-                        };
-                        let at = self.nodes.len();
-                        if children == 0
-                            || children as usize > after.len()
-                            || depth >= self.limits.depth
-                            // The tail of a list, and room for what is closed then.
-                            || at + children as usize + 2 > self.limits.parts as usize
-                        {
-                            break 'common;
-                        }
-                        self.reserve(children, after);
-                        rest = after;
-                        depth += 1;
-                        self.nodes.push(Node::Open {
-                            kind,
-                            len: children,
-                            parent: open,
-                            left: left - 1,
-                        });
-                        // Below the limit, which is of this type.
-                        open = u32::try_from(at).unwrap_or(NONE);
-                        left = children;
-                        if tag == tag::LIST && children as usize >= ROW {
-                            left = self.integers(&mut rest, children);
-                        }
-                        continue;
-                    }
-                    _ => break 'common,
-                };
-                self.nodes.push(node);
-                left -= 1;
-            }
-            // A tuple or a proper list whose children are all there.
-            let Some(&Node::Open {
+    /// Reads a part, of a compound the head only.
+    fn head(&mut self, rest: &mut Rest<'a>) -> Result<Head> {
+        let compound = |kind, len, children| {
+            Ok(Head::Compound {
                 kind,
                 len,
-                parent,
-                left: parent_left,
-            }) = self.nodes.get(open as usize)
-            else {
-                break;
-            };
-            let Ok(end) = self.index() else { break };
-            let closed = match (kind, rest) {
-                (Kind::Tuple, _) => Node::Tuple {
-                    arity: len,
-                    span: end - open,
-                },
-                (Kind::List, [tag::NIL, after @ ..]) if end < self.limits.parts => {
-                    rest = after;
-                    self.nodes.push(Node::Nil);
-                    Node::List {
-                        tail: Tail::Nil,
-                        len,
-                        span: end + 1 - open,
-                    }
+                children,
+                uniq: None,
+            })
+        };
+        let leaf = match byte(rest)? {
+            tag::SMALL_INTEGER => Node::Integer(byte(rest)?.into()),
+            tag::INTEGER => Node::Integer(i32::from_be_bytes(chunk(rest)?).into()),
+            tag @ (tag::SMALL_BIG | tag::LARGE_BIG) => self.big(tag, rest)?,
+            tag::NEW_FLOAT => self.float(rest)?,
+            tag::FLOAT => self.old_float(rest)?,
+            tag @ (tag::SMALL_ATOM_UTF8
+            | tag::ATOM_CACHE_REF
+            | tag::ATOM_UTF8
+            | tag::ATOM
+            | tag::SMALL_ATOM) => self.atom(tag, rest)?,
+            tag::BINARY => {
+                let len = u32::from_be_bytes(chunk(rest)?);
+                let offset = self.take(rest, len as usize)?;
+                Node::Binary { len, offset }
+            }
+            tag::BIT_BINARY => self.bit_string(rest)?,
+            tag::NIL => Node::Nil,
+            tag::STRING => match u16::from_be_bytes(chunk(rest)?).into() {
+                0 => Node::Nil,
+                len => {
+                    let offset = self.take(rest, len as usize)?;
+                    Node::Bytes { len, offset }
                 }
-                _ => break,
-            };
-            self.set(open, closed);
-            (open, left) = (parent, parent_left);
-            depth -= 1;
-        }
-        (*rest_left, *open_now, *left_now, *depth_now) = (rest, open, left, depth);
+            },
+            tag @ (tag::SMALL_TUPLE | tag::LARGE_TUPLE) => {
+                let arity = match tag {
+                    tag::SMALL_TUPLE => byte(rest)?.into(),
+                    _ => u32::from_be_bytes(chunk(rest)?),
+                };
+                if arity > 0 {
+                    return compound(Kind::Tuple, arity, arity);
+                }
+                Node::Tuple { arity, span: 1 }
+            }
+            tag::LIST => {
+                return match u32::from_be_bytes(chunk(rest)?) {
+                    0 => Ok(Head::Nothing),
+                    len => compound(Kind::List, len, len),
+                };
+            }
+            tag::MAP => {
+                let len = u32::from_be_bytes(chunk(rest)?);
+                if len > 0 {
+                    return compound(Kind::Map, len, parts(len, 2, 0, rest)?);
+                }
+                Node::Map { len, span: 1 }
+            }
+            tag @ (tag::NEW_PID | tag::PID) => self.pid(tag, rest)?,
+            tag @ (tag::NEWER_REFERENCE | tag::NEW_REFERENCE | tag::REFERENCE) => {
+                self.reference(tag, rest)?
+            }
+            tag @ (tag::NEW_PORT | tag::V4_PORT | tag::PORT) => self.port(tag, rest)?,
+            tag::EXPORT => self.export(rest)?,
+            tag::NEW_FUN => {
+                // The size that comes first is known to be wrong in some releases, and nothing needs it.
+                let _size: [u8; 4] = chunk(rest)?;
+                let arity = byte(rest)?;
+                let offset = self.take(rest, 16)?;
+                let index = u32::from_be_bytes(chunk(rest)?);
+                let free = u32::from_be_bytes(chunk(rest)?);
+                return Ok(Head::Compound {
+                    kind: Kind::Fun { arity },
+                    len: free,
+                    children: parts(free, 1, 4, rest)?,
+                    uniq: Some([Node::Binary { len: 16, offset }, Node::Integer(index.into())]),
+                });
+            }
+            tag::FUN => {
+                let free = u32::from_be_bytes(chunk(rest)?);
+                return compound(Kind::OldFun, free, parts(free, 1, 4, rest)?);
+            }
+            tag::RECORD => {
+                let fields = u32::from_be_bytes(chunk(rest)?);
+                let exported = match byte(rest)? {
+                    0 => false,
+                    1 => true,
+                    flags => return Err(DecodeErrorKind::BadRecordFlags(flags)),
+                };
+                return compound(Kind::Record { exported }, fields, parts(fields, 2, 2, rest)?);
+            }
+            unknown => return Err(DecodeErrorKind::UnknownTag(unknown)),
+        };
+        self.nodes.push(leaf);
+        Ok(Head::Leaf)
     }
 
-    /// Reads integers of at most 32 bits until something else comes, and says how many of `left` terms are still to come.
-    fn integers(&mut self, rest: &mut Rest<'a>, mut left: u32) -> u32 {
-        let mut from = *rest;
-        while left > 0
-            && let Some(window) = from.first_chunk()
-            && let Some((value, size)) = short_integer(*window)
-            && let Some(after) = from.get(size..)
-        {
-            self.nodes.push(Node::Integer(value));
-            from = after;
-            left -= 1;
+    /// Begins a compound.
+    fn open(&mut self, kind: Kind, len: u32, children: u32, place: &mut Place, rest: Rest<'_>) -> Result<()> {
+        if children as usize > rest.len() {
+            return Err(DecodeErrorKind::Truncated);
         }
-        *rest = from;
-        left
+        if place.depth >= self.limits.depth {
+            return Err(DecodeErrorKind::Limit(Limit::Depth));
+        }
+        self.reserve(children, rest);
+        let at = self.index()?;
+        self.nodes.push(Node::Open {
+            kind,
+            len,
+            parent: place.open,
+            left: place.left - 1,
+        });
+        *place = Place {
+            open: at,
+            left: children,
+            depth: place.depth + 1,
+        };
+        Ok(())
+    }
+
+    /// Ends the compound whose children have all been read, unless it goes on: with the tail of a list.
+    fn close<const FIND: bool>(&mut self, rest: &mut Rest<'a>, place: &mut Place) -> Result<()> {
+        let open = place.open;
+        let Some(&Node::Open {
+            kind,
+            mut len,
+            parent,
+            left,
+        }) = self.nodes.get(open as usize)
+        else {
+            return Ok(());
+        };
+        let go_on = |kind, len| Node::Open {
+            kind,
+            len,
+            parent,
+            left,
+        };
+        let mut tail = Tail::Nil;
+        match kind {
+            Kind::List => match **rest {
+                [tag::NIL, ref after @ ..] => {
+                    *rest = after;
+                    self.nodes.push(Node::Nil);
+                }
+                // A tail written as a list of its own goes on with the same list.
+                [tag::LIST, ref after @ ..] => {
+                    *rest = after;
+                    place.left = u32::from_be_bytes(chunk(rest)?);
+                    len = more(len, place.left, rest)?;
+                    self.reserve(place.left, rest);
+                    self.set(open, go_on(kind, len));
+                    return Ok(());
+                }
+                [tag::STRING, ref after @ ..] => {
+                    *rest = after;
+                    let count = u16::from_be_bytes(chunk(rest)?).into();
+                    len = more(len, count, rest)?;
+                    self.reserve(count, rest);
+                    let bytes = rest.split_off(..count as usize).unwrap_or_default();
+                    self.nodes
+                        .extend(bytes.iter().map(|byte| Node::Integer((*byte).into())));
+                    self.nodes.push(Node::Nil);
+                }
+                _ => {
+                    self.set(open, go_on(Kind::ImproperList, len));
+                    place.left = 1;
+                    return Ok(());
+                }
+            },
+            Kind::ImproperList => tail = Tail::Improper,
+            // What has been looked at once is not looked at again.
+            _ if FIND => {}
+            Kind::Map => self.check_keys(open, len)?,
+            Kind::Fun { .. } | Kind::OldFun | Kind::Record { .. } => self.check_head(open, kind, len)?,
+            Kind::Tuple => {}
+        }
+        let span = self.index()? - open;
+        let free = len;
+        let closed = match kind {
+            Kind::Tuple => Node::Tuple { arity: len, span },
+            Kind::List | Kind::ImproperList => Node::List { tail, len, span },
+            Kind::Map => Node::Map { len, span },
+            Kind::Fun { arity } => Node::Fun { arity, free, span },
+            Kind::OldFun => Node::OldFun { free, span },
+            Kind::Record { exported } => Node::Record {
+                exported,
+                fields: len,
+                span,
+            },
+        };
+        self.set(open, closed);
+        *place = Place {
+            open: parent,
+            left,
+            depth: place.depth - 1,
+        };
+        Ok(())
     }
 
     /// Where the next node goes.
@@ -598,153 +408,6 @@ impl<'a> Parser<'a> {
         let offset = self.input.len() - rest.len();
         *rest = rest.get(len..).ok_or(DecodeErrorKind::Truncated)?;
         Ok(offset as u64)
-    }
-
-    /// An atom's node.
-    fn atom(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<Node> {
-        if tag == tag::ATOM_CACHE_REF {
-            let index = byte(rest)?;
-            let known = usize::from(index) < self.table.len();
-            return if known {
-                Ok(Node::TableAtom(index.into()))
-            } else {
-                Err(DecodeErrorKind::NoSuchAtom(index))
-            };
-        }
-        if tag == tag::NIL && self.local {
-            // What local terms have in the place of their node's name.
-            return self.side_atom("nonode@nohost");
-        }
-        let (bytes, latin1) = atom_bytes(tag, rest)?;
-        if latin1 {
-            let text: String = bytes.iter().copied().map(char::from).collect();
-            return self.side_atom(&text);
-        }
-        let offset = self.input.len() - rest.len() - bytes.len();
-        // At most 255 characters.
-        let len = u32::try_from(bytes.len()).unwrap_or(0);
-        Ok(Node::Atom {
-            len,
-            offset: offset as u64,
-        })
-    }
-
-    /// An atom whose text is not in the input.
-    fn side_atom(&mut self, text: &str) -> Result<Node> {
-        let atom = Term::Atom(Atom::from_checked(text));
-        let index = u32::try_from(self.side.len()).map_err(|_| DecodeErrorKind::Limit(Limit::Parts))?;
-        self.side.push(atom);
-        Ok(Node::SideAtom(index))
-    }
-
-    /// The atom that must come next.
-    fn next_atom(&mut self, rest: &mut Rest<'a>) -> Result<Node> {
-        let tag = byte(rest)?;
-        self.atom(tag, rest)
-    }
-
-    /// The node of a big integer, or of a small one that was written as a big one.
-    fn big(&self, tag: u8, rest: &mut Rest<'a>) -> Result<Node> {
-        let len = if tag == tag::SMALL_BIG {
-            byte(rest)?.into()
-        } else {
-            u32::from_be_bytes(chunk(rest)?)
-        };
-        let negative = byte(rest)? != 0;
-        let before = *rest;
-        let offset = self.take(rest, len as usize)?;
-        let magnitude = trim(before.get(..len as usize).unwrap_or_default());
-        Ok(match small(negative, magnitude) {
-            Some(value) => Node::Integer(value),
-            None => Node::BigInteger {
-                negative,
-                len: u32::try_from(magnitude.len()).unwrap_or(len),
-                offset,
-            },
-        })
-    }
-
-    fn pid(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
-        let node = self.next_atom(rest)?;
-        let id = u32::from_be_bytes(chunk(rest)?);
-        let serial = u32::from_be_bytes(chunk(rest)?);
-        let creation = scan::creation(rest, tag == tag::PID)?;
-        self.nodes.push(Node::Pid { id, serial, creation });
-        self.nodes.push(node);
-        Ok(())
-    }
-
-    fn reference(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
-        let words = if tag == tag::REFERENCE {
-            1
-        } else {
-            u16::from_be_bytes(chunk(rest)?)
-        };
-        let count = u8::try_from(words)
-            .ok()
-            .filter(|count| usize::from(*count) <= MAX_REFERENCE_WORDS)
-            .ok_or(DecodeErrorKind::ReferenceTooLong(words))?;
-        let node = self.next_atom(rest)?;
-        let size = usize::from(count) * 4;
-        let (offset, creation) = match tag {
-            tag::NEWER_REFERENCE => {
-                let creation = scan::creation(rest, false)?;
-                (self.take(rest, size)?, creation)
-            }
-            tag::NEW_REFERENCE => {
-                let creation = scan::creation(rest, true)?;
-                (self.take(rest, size)?, creation)
-            }
-            _ => (self.take(rest, size)?, scan::creation(rest, true)?),
-        };
-        self.nodes.push(Node::Reference {
-            count,
-            creation,
-            offset,
-        });
-        self.nodes.push(node);
-        Ok(())
-    }
-
-    fn port(&mut self, tag: u8, rest: &mut Rest<'a>) -> Result<()> {
-        let node = self.next_atom(rest)?;
-        let id = match tag {
-            tag::V4_PORT => u64::from_be_bytes(chunk(rest)?),
-            _ => u32::from_be_bytes(chunk(rest)?).into(),
-        };
-        let creation = scan::creation(rest, tag == tag::PORT)?;
-        let old = tag != tag::V4_PORT;
-        self.nodes.push(Node::Port { old, creation, id });
-        self.nodes.push(node);
-        Ok(())
-    }
-
-    fn export(&mut self, rest: &mut Rest<'a>) -> Result<()> {
-        let module = self.next_atom(rest)?;
-        let function = self.next_atom(rest)?;
-        let arity = u8::try_from(integer(rest)?).map_err(|_| DecodeErrorKind::BadArity)?;
-        self.nodes.extend([Node::Export { arity }, module, function]);
-        Ok(())
-    }
-
-    fn bit_string(&mut self, rest: &mut Rest<'a>) -> Result<()> {
-        let len = u32::from_be_bytes(chunk(rest)?);
-        let bits = byte(rest)?;
-        let offset = self.take(rest, len as usize)?;
-        self.nodes.push(match bits {
-            1..8 if len > 0 => Node::BitString { bits, len, offset },
-            8 if len > 0 => Node::Binary { len, offset },
-            _ => return Err(DecodeErrorKind::BadBits(bits)),
-        });
-        Ok(())
-    }
-
-    /// A float as the text that `printf("%.20e")` made, filled up with zeros.
-    fn old_float(&mut self, rest: &mut Rest<'a>) -> Result<()> {
-        let text: [u8; 31] = chunk(rest)?;
-        let value = float_text(&text).ok_or(DecodeErrorKind::BadFloat)?;
-        self.nodes.push(Node::Float(value));
-        Ok(())
     }
 
     /// Whether what stands before the free variables of a fun or the values of a record is what must stand there.
@@ -823,19 +486,6 @@ impl<'a> Parser<'a> {
             table: self.table,
             side: &self.side,
         }
-    }
-}
-
-/// Whether so many bytes are left and are ASCII.
-#[inline]
-fn is_ascii(rest: Rest<'_>, len: u8) -> bool {
-    // Most atoms are short: a single look at what is there, without what does not belong to them.
-    match rest.first_chunk() {
-        Some(window) if (1..=8).contains(&len) => {
-            let own = u64::MAX >> (64 - 8 * u32::from(len));
-            u64::from_le_bytes(*window) & own & 0x8080_8080_8080_8080 == 0
-        }
-        _ => rest.get(..len.into()).is_some_and(<[u8]>::is_ascii),
     }
 }
 
