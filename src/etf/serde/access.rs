@@ -1,8 +1,8 @@
 //! The parts of compounds, handed to serde one by one.
 
-use super::de::{Deserializer, Result, Row, byte_value, is_struct_key, tag_value};
+use super::de::{Deserializer, Result, Row, is_struct_key, tag_value};
 use super::error::SerdeError;
-use super::source::{Part, Source};
+use super::source::{Byte, Part, Source};
 use serde::de::value::CowStrDeserializer;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ impl<'de, S: Source<'de>> de::SeqAccess<'de> for &mut Elements<'_, 'de, S> {
         let index = self.index;
         self.index += 1;
         let value = match self.row.take() {
-            Some(byte) => seed.deserialize(byte_value(byte)),
+            Some(byte) => seed.deserialize(&mut Deserializer::new(Byte(byte))),
             None => seed.deserialize(&mut *self.inner),
         };
         value.map(Some).map_err(|error| error.at_index(index))

@@ -5,8 +5,8 @@ use super::error::{SerdeError, SerdeErrorKind};
 use super::source::{Part, Source};
 use super::{ATOM, Form, MAX_DEPTH, STRUCT, TERM};
 use crate::term::number::medium;
-use serde::de::value::{BorrowedBytesDeserializer, BytesDeserializer, CowStrDeserializer, U8Deserializer};
-use serde::de::{self, IntoDeserializer, Visitor};
+use serde::de::value::{BorrowedBytesDeserializer, BytesDeserializer, CowStrDeserializer};
+use serde::de::{self, Visitor};
 use std::borrow::Cow;
 
 pub(super) type Result<T> = std::result::Result<T, SerdeError>;
@@ -742,11 +742,6 @@ fn text_to<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::V
 /// The key under which an Elixir struct has its module: taken out before the fields.
 pub(super) fn is_struct_key(part: &Part<'_>) -> bool {
     matches!(part, Part::Atom(text) if text == STRUCT)
-}
-
-/// A byte as a value.
-pub(super) fn byte_value(byte: u8) -> U8Deserializer<SerdeError> {
-    byte.into_deserializer()
 }
 
 /// The tag of a variant as a value.

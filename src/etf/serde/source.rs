@@ -478,6 +478,44 @@ impl<'de> Source<'de> for BytesSource<'de> {
     }
 }
 
+/// A small integer that stands in a string, a byte of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Byte(pub(super) u8);
+
+impl<'de> Source<'de> for Byte {
+    type Mark = Self;
+
+    fn next(&mut self) -> Result<Part<'de>, SerdeError> {
+        Ok(Part::Integer(self.0.into()))
+    }
+
+    fn mark(&self) -> Self {
+        *self
+    }
+
+    fn part_at(&self, mark: &Self) -> Result<Part<'de>, SerdeError> {
+        Ok(Part::Integer(mark.0.into()))
+    }
+
+    fn encoded(&mut self) -> Result<Cow<'de, [u8]>, SerdeError> {
+        Ok(Cow::Owned(vec![tag::SMALL_INTEGER, self.0]))
+    }
+
+    fn skip(&mut self) -> Result<(), SerdeError> {
+        Ok(())
+    }
+
+    #[inline]
+    fn take_integer(&mut self) -> Option<i64> {
+        Some(self.0.into())
+    }
+
+    #[inline]
+    fn is_no_atom(&self) -> bool {
+        true
+    }
+}
+
 /// A term.
 #[derive(Clone, Debug)]
 pub(super) struct TermSource<'de>(Cursor<'de>);

@@ -324,3 +324,32 @@ fn integers_of_every_length_are_read_from_every_form() {
         Ok(vec![5])
     );
 }
+
+#[test]
+fn what_stands_in_a_string_is_read_as_any_integer() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Id(u32);
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Known {}
+
+    let bytes = crate::etf::encode(&term!([1, 2]));
+    assert_eq!(bytes, [131, 107, 0, 2, 1, 2]);
+    let term = crate::etf::decode(bytes.clone()).unwrap();
+    assert_eq!(from_bytes::<Vec<Id>>(&bytes), Ok(vec![Id(1), Id(2)]));
+    assert_eq!(from_bytes::<Vec<Option<u8>>>(&bytes), Ok(vec![Some(1), Some(2)]));
+    assert_eq!(from_bytes::<Vec<Box<i64>>>(&bytes), Ok(vec![1.into(), 2.into()]));
+    assert_eq!(from_bytes::<Vec<f64>>(&bytes), Ok(vec![1.0, 2.0]));
+    assert_eq!(from_bytes::<Vec<Term>>(&bytes), Ok(vec![1.into(), 2.into()]));
+    assert_eq!(from_bytes::<(i8, Option<i8>)>(&bytes), Ok((1, Some(2))));
+    assert_eq!(from_term::<Vec<Id>>(&term), Ok(vec![Id(1), Id(2)]));
+    // As if each had its tag.
+    let apart = [131, 108, 0, 0, 0, 2, 97, 1, 98, 0, 0, 0, 2, 106];
+    assert_eq!(
+        from_bytes::<Vec<Known>>(&bytes).unwrap_err().to_string(),
+        from_bytes::<Vec<Known>>(&apart).unwrap_err().to_string()
+    );
+    assert_eq!(
+        from_bytes::<Vec<bool>>(&bytes).unwrap_err().to_string(),
+        "[0]: expected true or false, found integer 1"
+    );
+}
