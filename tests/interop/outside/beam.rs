@@ -59,9 +59,10 @@ impl Beam {
                 cell.host_part(&start.host, start.long_names)
             ),
         };
-        let program = command_line(start, &name, &cell.scripts().0);
+        let (ebin, scripts) = cell.scripts(&start.host);
+        let program = command_line(start, &name, &ebin);
         let mut environment = start.environment.clone();
-        environment.push(("BED_SCRIPTS".into(), cell.scripts().1));
+        environment.push(("BED_SCRIPTS".into(), scripts));
         let child = cell.command(&start.host, &environment, &program).await?.spawn();
         let mut child = child.map_err(|error| format!("{}: {error}", program.join(" ")))?;
 

@@ -18,6 +18,11 @@ pub(super) fn original() -> PathBuf {
     beamnode.parent().unwrap_or(beamnode).to_owned()
 }
 
+/// The folder in the copy that has the scripts of BEAM nodes as the compiler of a release makes them.
+pub(super) fn ebin(release: u32) -> String {
+    format!("ebin-{release}")
+}
+
 /// The copy, made when it is first asked for.
 pub(super) fn copy() -> Result<PathBuf, String> {
     static DONE: OnceLock<Result<PathBuf, String>> = OnceLock::new();

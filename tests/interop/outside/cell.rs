@@ -3,7 +3,7 @@
 //! the cell's own.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -47,7 +47,8 @@ struct Host {
     own: Vec<String>,
     cut: bool,
     frozen: bool,
-    compiled: bool,
+    /// Whether anything has been started there since the last case.
+    used: bool,
 }
 
 /// The EPMD of a cell whose hosts are this machine, on a port of its own.
@@ -145,10 +146,10 @@ impl Cell {
     }
 
     /// The folder of the compiled scripts, and that of the scripts, as a host sees them.
-    pub(super) fn scripts(&self) -> (String, String) {
+    pub(super) fn scripts(&self, host: &str) -> (String, String) {
         match self.engine {
             Engine::Docker => (
-                "/tmp/bed/ebin".to_owned(),
+                path_text(&built::original().join(built::ebin(self.release_of(host)))),
                 path_text(&tests().join("interop/scripts")),
             ),
             Engine::Chroot(_) | Engine::Path => {
@@ -157,22 +158,19 @@ impl Cell {
         }
     }
 
-    /// What a BEAM node needs on a host before it starts: the scripts compiled, by the host's own compiler.
-    pub(super) async fn prepare_for_beam(&self, name: &str) -> Result<(), String> {
+    /// What a BEAM node needs on a host before it starts: the scripts compiled, by the compiler of the host's release, once for all.
+    pub(super) async fn prepare_for_beam(&self, host: &str) -> Result<(), String> {
+        static COMPILED: Mutex<BTreeMap<u32, Result<(), String>>> = Mutex::const_new(BTreeMap::new());
         if !self.engine.has_hosts() {
             return Ok(());
         }
-        self.host(name).await?;
-        let mut hosts = self.hosts.lock().await;
-        let Some(host) = hosts.get_mut(name).filter(|host| !host.compiled) else {
-            return Ok(());
-        };
-        let tests = path_text(&tests());
-        let (ebin, scripts) = self.scripts();
-        let compile = format!("mkdir -p {ebin} && erlc -o {ebin} {tests}/bed/*.erl {scripts}/*.erl");
-        docker::docker(&["exec", &host.container, "sh", "-c", &compile]).await?;
-        host.compiled = true;
-        Ok(())
+        let release = self.release_of(host);
+        let mut compiled = COMPILED.lock().await;
+        if !compiled.contains_key(&release) {
+            let ebin = built::copy()?.join(built::ebin(release));
+            compiled.insert(release, docker::compile(release, &tests(), &ebin).await);
+        }
+        compiled.get(&release).cloned().unwrap_or(Ok(()))
     }
 
     /// Ends everything that cases started, and lets all packets through: the next case finds the cell as new.
@@ -181,7 +179,7 @@ impl Cell {
             return epmd.await_nobody().await;
         }
         self.heal().await?;
-        for host in self.hosts.lock().await.values_mut() {
+        for host in self.hosts.lock().await.values_mut().filter(|host| host.used) {
             if host.frozen {
                 docker::docker(&["unpause", &host.container]).await?;
                 host.frozen = false;
@@ -192,6 +190,7 @@ impl Cell {
                  rm -f /root/.erlang.cookie"
             );
             docker::docker(&["exec", &host.container, "sh", "-c", &script]).await?;
+            host.used = false;
         }
         Ok(())
     }
@@ -260,7 +259,8 @@ impl Cell {
     /// The container of this name, started and prepared when it is not there yet.
     async fn host(&self, name: &str) -> Result<Host, String> {
         let mut hosts = self.hosts.lock().await;
-        if let Some(host) = hosts.get(name) {
+        if let Some(host) = hosts.get_mut(name) {
+            host.used = true;
             return Ok(host.clone());
         }
         let (tests, built, original) = (tests(), built::copy()?, built::original());
@@ -290,7 +290,7 @@ impl Cell {
         }) {
             fs::copy(file.path(), scratch.join(file.file_name())).map_err(|error| error.to_string())?;
         }
-        let (ebin, scripts) = self.scripts();
+        let (ebin, scripts) = self.scripts("here");
         let compile = [
             "sh".to_owned(),
             "-c".to_owned(),
@@ -346,7 +346,7 @@ async fn known(container: String) -> Result<Host, String> {
         own,
         cut: false,
         frozen: false,
-        compiled: false,
+        used: true,
     })
 }
 

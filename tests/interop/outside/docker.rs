@@ -4,6 +4,7 @@
 use std::{
     fs,
     hash::{BuildHasher as _, RandomState},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     process::Stdio,
     sync::LazyLock,
@@ -115,6 +116,38 @@ pub(super) async fn run_host(
     }
     arguments.extend([image, "sleep", "infinity"]);
     docker(&arguments).await
+}
+
+/// Compiles the scripts of BEAM nodes into a folder, which will belong to whom this program belongs to.
+pub(super) async fn compile(release: u32, tests: &Path, ebin: &Path) -> Result<(), String> {
+    let failed = |error| format!("{}: {error}", ebin.display());
+    fs::create_dir_all(ebin).map_err(failed)?;
+    let owner = fs::metadata(ebin).map_err(failed)?;
+    docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--label",
+        &format!("{LABEL}={}", *RUN),
+        "--user",
+        &format!("{}:{}", owner.uid(), owner.gid()),
+        "--env",
+        "HOME=/tmp",
+        "--volume",
+        &format!("{0}:{0}:ro", tests.display()),
+        "--volume",
+        &format!("{}:/ebin", ebin.display()),
+        &image(release),
+        "sh",
+        "-c",
+        &format!(
+            "erlc -o /ebin {0}/bed/*.erl {0}/interop/scripts/*.erl",
+            tests.display()
+        ),
+    ])
+    .await
+    .map(drop)
 }
 
 /// The host's address on the one network it is on.
