@@ -101,6 +101,10 @@ impl Clock {
     /// Takes other values. Until `transition` has passed, so that the peer can be told too, we tick as often as the faster of
     /// both values has it and wait as long as the slower does.
     pub(super) fn change(&mut self, ticks: Ticks, transition: Duration, now: Instant) {
+        // Told twice of the same change, it stays patient.
+        if ticks == self.ticks {
+            return;
+        }
         self.before = Some((self.ticks, now + transition));
         self.ticks = ticks;
     }
