@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+/// As long as a tick time or a transition can be, so that no sum with a moment overflows: 136 years.
+const LONGEST: Duration = Duration::from_secs(1 << 32);
+
 /// How often to tick, and when a silent peer is down.
 ///
 /// ```
@@ -24,11 +27,11 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// A tick time, which is at least a millisecond, and into how many intervals it is divided: 4 to 1000, as
+    /// A tick time, which is at least a millisecond and at most 2^32 seconds, and into how many intervals it is divided: 4 to 1000, as
     /// `net_tickintensity`. Values out of bounds are moved to the nearest in bounds.
     pub fn new(time: Duration, intensity: u32) -> Self {
         Self {
-            time: time.max(Duration::from_millis(1)),
+            time: time.clamp(Duration::from_millis(1), LONGEST),
             intensity: intensity.clamp(4, 1000),
         }
     }
@@ -105,7 +108,7 @@ impl Clock {
         if ticks == self.ticks {
             return;
         }
-        self.before = Some((self.ticks, now + transition));
+        self.before = Some((self.ticks, now + transition.min(LONGEST)));
         self.ticks = ticks;
     }
 
@@ -190,5 +193,10 @@ mod tests {
             Ticks::new(Duration::ZERO, 0),
             Ticks::new(Duration::from_millis(1), 4)
         );
+        let start = Instant::now();
+        let mut clock = Clock::new(Ticks::default(), start);
+        clock.change(Ticks::new(Duration::MAX, 4), Duration::MAX, start);
+        assert_eq!(clock.timeout(), start + 15 * SECOND);
+        assert_eq!(clock.due(start + 15 * SECOND), Due::Tick);
     }
 }

@@ -11,6 +11,9 @@ use super::connections::Connection;
 use super::{Node, NodeType};
 use crate::dist::Ticks;
 
+/// Longer than a node runs, and no moment overflows by it.
+const LONGEST_TRANSITION: Duration = Duration::from_secs(1 << 32);
+
 /// What became of a wish for another tick time; the answers of `net_kernel:set_net_ticktime/2`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TicktimeChange {
@@ -96,9 +99,7 @@ impl Node {
             if ticks == state.ticks {
                 return TicktimeChange::Unchanged;
             }
-            // One that never ends on any clock is one that goes on.
-            let until = Instant::now().checked_add(transition);
-            let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 32));
+            let until = Instant::now() + transition.min(LONGEST_TRANSITION);
             state.change = Some((state.ticks, until));
             state.ticks = ticks;
             ticks
@@ -119,6 +120,7 @@ mod tests {
     #[tokio::test]
     async fn one_change_of_the_tick_time_at_a_time() {
         let [a, b] = pair(["c", "c"]).await;
+        a.connect("b@localhost").await.unwrap();
         let second = Duration::from_secs(1);
         assert_eq!(a.net_ticktime(), 60 * second);
         assert_eq!(a.set_net_ticktime(60 * second, second), TicktimeChange::Unchanged);
@@ -138,6 +140,8 @@ mod tests {
         );
         // A connection that is made meanwhile waits for a peer that has not been told: b ticks every fifteen seconds.
         let mut events = a.monitor_nodes(NodeType::All);
+        assert!(a.disconnect("b@localhost"));
+        assert!(matches!(events.next().await, Some(NodeEvent::NodeDown { .. })));
         a.connect("b@localhost").await.unwrap();
         assert!(matches!(events.next().await, Some(NodeEvent::NodeUp { .. })));
         let lost = tokio::time::timeout(second, events.next()).await;
