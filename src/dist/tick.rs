@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+/// As long as a tick time or a transition can be, so that no sum with a moment overflows: 136 years.
+const LONGEST: Duration = Duration::from_secs(1 << 32);
+
 /// How often to tick, and when a silent peer is down.
 ///
 /// ```
@@ -24,11 +27,11 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// A tick time, which is at least a millisecond, and into how many intervals it is divided: 4 to 1000, as
+    /// A tick time, which is at least a millisecond and at most 2^32 seconds, and into how many intervals it is divided: 4 to 1000, as
     /// `net_tickintensity`. Values out of bounds are moved to the nearest in bounds.
     pub fn new(time: Duration, intensity: u32) -> Self {
         Self {
-            time: time.max(Duration::from_millis(1)),
+            time: time.clamp(Duration::from_millis(1), LONGEST),
             intensity: intensity.clamp(4, 1000),
         }
     }
@@ -101,7 +104,11 @@ impl Clock {
     /// Takes other values. Until `transition` has passed, so that the peer can be told too, we tick as often as the faster of
     /// both values has it and wait as long as the slower does.
     pub(super) fn change(&mut self, ticks: Ticks, transition: Duration, now: Instant) {
-        self.before = Some((self.ticks, now + transition));
+        // Told twice of the same change, it stays patient.
+        if ticks == self.ticks {
+            return;
+        }
+        self.before = Some((self.ticks, now + transition.min(LONGEST)));
         self.ticks = ticks;
     }
 
@@ -186,5 +193,10 @@ mod tests {
             Ticks::new(Duration::ZERO, 0),
             Ticks::new(Duration::from_millis(1), 4)
         );
+        let start = Instant::now();
+        let mut clock = Clock::new(Ticks::default(), start);
+        clock.change(Ticks::new(Duration::MAX, 4), Duration::MAX, start);
+        assert_eq!(clock.timeout(), start + 15 * SECOND);
+        assert_eq!(clock.due(start + 15 * SECOND), Due::Tick);
     }
 }

@@ -103,6 +103,16 @@ impl Outbound {
     /// Dropping the future before it is done sends nothing.
     pub async fn send(&self, control: Control) -> Result<(), SendError> {
         control.check(self.shared.flags)?;
+        self.when_free(|state| self.push(state, control)).await
+    }
+
+    /// Waits while the connection is busy. Ready also when it has ended.
+    pub async fn free(&self) {
+        let _ = self.when_free(|_| ()).await;
+    }
+
+    /// Does that once there is room.
+    async fn when_free(&self, act: impl FnOnce(MutexGuard<'_, State>)) -> Result<(), SendError> {
         loop {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
@@ -114,7 +124,7 @@ impl Outbound {
                     return Err(SendError::Closed);
                 }
                 if state.bytes() < self.shared.limit {
-                    self.push(state, control);
+                    act(state);
                     return Ok(());
                 }
             }

@@ -1,6 +1,7 @@
 //! What a node is started with, and the start.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -16,6 +17,7 @@ use super::modules::Modules;
 use super::naming::Names;
 use super::policy::Policy;
 use super::table::Table;
+use super::ticktime::Ticktime;
 use super::{
     AutoConnect, ConnectError, HostError, Inner, Node, StartError, cookie, host, link, registration,
 };
@@ -31,6 +33,9 @@ const NET_TICKTIME: Duration = Duration::from_secs(60);
 
 /// The default of the kernel parameter `net_tickintensity`.
 const NET_TICKINTENSITY: u32 = 4;
+
+/// The greatest value of the kernel parameter `net_setuptime`.
+const LONGEST_SETUPTIME: Duration = Duration::from_secs(120);
 
 /// A node's description, to be [started](Self::start).
 ///
@@ -55,7 +60,9 @@ pub struct Builder {
     listen: bool,
     net_ticktime: Duration,
     net_tickintensity: u32,
+    net_setuptime: Duration,
     busy_limit: usize,
+    interface: Option<IpAddr>,
     ports: RangeInclusive<u16>,
     resolver: Arc<dyn Resolver>,
     epmd_program: Option<PathBuf>,
@@ -108,6 +115,8 @@ impl Builder {
             listen: true,
             net_ticktime: NET_TICKTIME,
             net_tickintensity: NET_TICKINTENSITY,
+            net_setuptime: SETUP_TIME,
+            interface: None,
             busy_limit: net::DEFAULT_BUSY_LIMIT,
             ports: 0..=0,
             resolver: Arc::new(epmd::resolver::Epmd::new()),
@@ -204,6 +213,18 @@ impl Builder {
         self
     }
 
+    /// How long each step of setting up a connection may take, whoever connects, as the kernel parameter `net_setuptime`: 7 s unless
+    /// said otherwise, and 120 s at the most. Zero is the default.
+    #[must_use]
+    pub fn net_setuptime(mut self, time: Duration) -> Self {
+        self.net_setuptime = if time.is_zero() {
+            SETUP_TIME
+        } else {
+            time.min(LONGEST_SETUPTIME)
+        };
+        self
+    }
+
     /// From how many bytes that wait to be written on a connection is busy, and who sends over it waits, as `+zdbbl` (which counts
     /// kilobytes): 1 MiB unless said otherwise.
     #[must_use]
@@ -217,6 +238,16 @@ impl Builder {
     #[must_use]
     pub fn listen_ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = ports;
+        self
+    }
+
+    /// The address to listen at, as the kernel parameter `inet_dist_use_interface`: that of one of this host's interfaces, on which
+    /// alone others can connect. Every interface unless said otherwise.
+    ///
+    /// EPMD tells others a port and no address: they connect to that of the host in the node's name.
+    #[must_use]
+    pub fn listen_interface(mut self, address: IpAddr) -> Self {
+        self.interface = Some(address);
         self
     }
 
@@ -295,6 +326,8 @@ impl Builder {
                 .map_or(self.ports.clone(), |port| port..=port);
             let options = ListenOptions {
                 ports,
+                interface: self.interface,
+                setup_time: self.net_setuptime,
                 ..ListenOptions::default()
             };
             let listener = Listener::bind(options).map_err(StartError::Listen)?;
@@ -342,7 +375,7 @@ impl Builder {
             peer,
             cookie: cookie.clone(),
         };
-        let link = net::connect(&addresses, dialed, SETUP_TIME, &()).await;
+        let link = net::connect(&addresses, dialed, self.net_setuptime, &()).await;
         let link = link.map_err(|error| no_name(error.into()))?;
         let Local { name, creation, .. } = link.established().local.clone();
         let peer = Atom::from(&link.established().peer.name);
@@ -387,11 +420,12 @@ impl Builder {
             allowed: Allowed::default(),
             policy: self.policy,
             names: Names::default(),
-            link: Mutex::new(LinkOptions {
-                ticks: Ticks::new(self.net_ticktime, self.net_tickintensity),
+            link: LinkOptions {
                 busy_limit: self.busy_limit,
                 ..LinkOptions::default()
-            }),
+            },
+            ticktime: Ticktime::new(Ticks::new(self.net_ticktime, self.net_tickintensity)),
+            setup_time: self.net_setuptime,
             port,
             table: Table::default(),
             globals: otp::Globals::default(),

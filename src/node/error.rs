@@ -73,6 +73,8 @@ impl fmt::Display for Listed<'_> {
 pub enum DownReason {
     /// `connection_closed`: the other side closed it, or is gone.
     ConnectionClosed,
+    /// `wait_pending`: the other side has another connection in its place, most likely because the node has started again.
+    WaitPending,
     /// `disconnect`: this side disconnected.
     Disconnect,
     /// `net_tick_timeout`: nothing came from the other side for the tick time.
@@ -87,6 +89,7 @@ impl DownReason {
     pub fn atom(self) -> Atom {
         Atom::from_static(match self {
             Self::ConnectionClosed => "connection_closed",
+            Self::WaitPending => "wait_pending",
             Self::Disconnect => "disconnect",
             Self::NetTickTimeout => "net_tick_timeout",
             Self::NetKernelTerminated => "net_kernel_terminated",

@@ -12,11 +12,11 @@ use super::naming::GivenName;
 use super::signal::Outbox;
 use super::{ConnectError, DownReason, Node};
 use crate::dist::control::Control;
-use crate::dist::handshake::{Dialed, HandshakeError, Local, LocalName, Refusal, SETUP_TIME};
+use crate::dist::handshake::{Dialed, HandshakeError, Local, LocalName, Refusal};
 use crate::dist::{Flags, NodeName};
 use crate::epmd::{self, ResolveError, Resolver};
 use crate::net::{
-    self, Attempt, CloseReason, Decision, Gatekeeper, Link, Listener, Naming, Router, SetupError,
+    self, Attempt, CloseReason, Decision, Gatekeeper, Link, LinkOptions, Listener, Naming, Router, SetupError,
 };
 use crate::term::Atom;
 
@@ -69,7 +69,7 @@ impl Dialing<'_> {
             cookie: self.node.cookie(self.peer),
             peer: name,
         };
-        Ok(net::connect(&addresses, dialed, SETUP_TIME, self).await?)
+        Ok(net::connect(&addresses, dialed, inner.setup_time, self).await?)
     }
 }
 
@@ -254,7 +254,7 @@ impl Gatekeeper for Gate {
 
     async fn verified(&self, admission: &Admission) -> bool {
         if let Some(old) = &admission.old {
-            old.close(DownReason::ConnectionClosed);
+            old.close(DownReason::WaitPending);
             Connections::gone(old).await;
         }
         self.node
@@ -288,7 +288,8 @@ impl Gatekeeper for Gate {
 /// The handshake is done: the connection goes on the table, and its task starts. A name that was given comes back when it ends.
 pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given: Option<GivenName>) {
     let established = link.established().clone();
-    let (outbound, driver) = link.open(node.link_options());
+    let ticks = node.0.ticktime.initial();
+    let (outbound, driver) = link.open(LinkOptions { ticks, ..node.0.link });
     let mut out = Outbox::default();
     let connection = node
         .0
@@ -299,6 +300,7 @@ pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given
         debug!(%peer, "connected too late: another attempt was preferred");
         return;
     };
+    node.0.ticktime.catch_up(&connection, ticks);
     let (node, runtime) = (node.clone(), node.0.runtime.clone());
     runtime.spawn(async move {
         let route = Route {

@@ -29,6 +29,7 @@
 //! | `connections`, `allowed`, `naming` | at most one connection to each peer, who may have one, names for those without |
 //! | `policy` | what a peer may do once it is connected |
 //! | `link` | making and accepting connections |
+//! | `ticktime` | how long a peer may be silent |
 //! | `events` | `nodeup` and `nodedown` |
 //! | `reconnect` | who connects by itself, and again |
 
@@ -62,6 +63,7 @@ mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod ticktime;
 
 pub use alias::{AliasKind, Until};
 pub use builder::Builder;
@@ -80,6 +82,7 @@ pub use process::{MonitorOptions, Process, RegisterError, SendError};
 pub use receive::ReceiveError;
 pub use reconnect::{AutoConnect, Backoff, KeptConnected};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
+pub use ticktime::TicktimeChange;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +92,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::dist::control::{self, Control, Target};
-use crate::dist::{Cookie, Flags, NameError, NodeName, Ticks};
+use crate::dist::{Cookie, Flags, NameError, NodeName};
 use crate::epmd::Resolver;
 use crate::etf::RawTerm;
 use crate::net::{self, LinkOptions};
@@ -102,6 +105,7 @@ use modules::{Function, Modules};
 use naming::Names;
 use signal::{Outbox, Receiver};
 use table::{Number, Table};
+use ticktime::Ticktime;
 
 /// A running node. Cheap to clone; the node runs until [`shutdown`](Self::shutdown), or until its runtime ends.
 #[derive(Debug, Clone)]
@@ -121,7 +125,11 @@ struct Inner {
     policy: Option<Arc<dyn Policy>>,
     /// Names for nodes that have none.
     names: Names,
-    link: Mutex<LinkOptions>,
+    /// How connections are run, but for the tick time.
+    link: LinkOptions,
+    ticktime: Ticktime,
+    /// How long each step of setting up a connection may take.
+    setup_time: Duration,
     resolver: Arc<dyn Resolver>,
     /// The port that the node listens on; `None` when it does not.
     port: Option<u16>,
@@ -465,23 +473,9 @@ impl Node {
         self.0.allowed.names()
     }
 
-    /// The time of silence after which a peer counts as down, as `net_kernel:get_net_ticktime/0`.
-    #[must_use]
-    pub fn net_ticktime(&self) -> Duration {
-        self.link_options().ticks.time()
-    }
-
-    /// Sets the tick time, as `net_kernel:set_net_ticktime/2`. For `transition`, in which the other nodes are to be told too, the node
-    /// ticks as the shorter time wants and waits for peers as the longer one does.
-    pub fn set_net_ticktime(&self, time: Duration, transition: Duration) {
-        let ticks = {
-            let mut options = self.0.link.lock().unwrap_or_else(PoisonError::into_inner);
-            options.ticks = Ticks::new(time, options.ticks.intensity());
-            options.ticks
-        };
-        for connection in self.0.connections.all(NodeType::All) {
-            connection.outbound.set_ticks(ticks, transition);
-        }
+    /// From how many bytes that wait a connection is busy.
+    pub(crate) fn busy_limit(&self) -> usize {
+        self.0.link.busy_limit
     }
 
     /// Whether the connection to `node` is busy, so that who sends waits, and what becomes of that: `busy_dist_port` of
@@ -602,13 +596,18 @@ impl Node {
         cell.has_alias(alias).then_some(cell)
     }
 
-    fn link_options(&self) -> LinkOptions {
-        *self.0.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The connection to `node`, made if need be; `None` for this node.
     async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
         self.route(node, self.0.flags, Reason::Use).await
+    }
+
+    /// As [`route_to`](Self::route_to), waiting while the connection is busy.
+    async fn free_route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
+        let route = self.route_to(node).await?;
+        if let Some(connection) = &route {
+            connection.outbound.free().await;
+        }
+        Ok(route)
     }
 
     /// The connection to `node` if it is up, `None` for this node; nothing when there is none.
@@ -662,8 +661,8 @@ impl Node {
         })
     }
 
-    /// Sends a message of a process of this node, waiting while the connection is busy.
-    async fn send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
+    /// Which node a message of a process of this one goes to, and the message.
+    fn message(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(Atom, Control), SendError> {
         if !from.is_alive() {
             return Err(SendError::Exited);
         }
@@ -673,7 +672,12 @@ impl Node {
             return Err(SendError::NotRegistered { name: name.clone() });
         }
         let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
-        let signal = send(from.pid(), to, message);
+        Ok((node, send(from.pid(), to, message)))
+    }
+
+    /// Sends a message of a process of this node, waiting while the connection is busy.
+    async fn send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
+        let (node, signal) = self.message(from, to, message)?;
         let Some(via) = self.route_to(&node).await? else {
             self.deliver(Outbox::of(signal));
             return Ok(());
@@ -681,9 +685,25 @@ impl Node {
         let sent = if via.outbound.is_busy() {
             via.outbound.send(signal).await
         } else {
-            from.send_far(&via, signal)?
+            from.while_alive(|| via.outbound.send_now(signal))
+                .ok_or(SendError::Exited)?
         };
         sent.map_err(|error| not_sent(error, node))
+    }
+
+    /// Sends a message of a process of this node if that takes no waiting.
+    fn try_send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
+        let (node, signal) = self.message(from, to, message)?;
+        let Some(route) = self.route_now(&node) else {
+            return Err(SendError::NotConnected { node });
+        };
+        let Some(via) = route else {
+            self.deliver(Outbox::of(signal));
+            return Ok(());
+        };
+        from.while_alive(|| via.outbound.try_send(signal))
+            .ok_or(SendError::Exited)?
+            .map_err(|error| not_sent(error, node))
     }
 
     /// Sends a signal to `node`, connecting if need be and waiting while the connection is busy.
@@ -766,7 +786,8 @@ impl Node {
 fn not_sent(error: net::SendError, node: Atom) -> SendError {
     match error {
         net::SendError::Unsendable(error) => SendError::Unsendable(error),
-        net::SendError::Closed | net::SendError::Busy => SendError::ConnectionLost { node },
+        net::SendError::Closed => SendError::ConnectionLost { node },
+        net::SendError::Busy => SendError::Busy { node },
     }
 }
 

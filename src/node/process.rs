@@ -50,6 +50,18 @@ pub enum SendError {
         /// The receiver's node.
         node: Atom,
     },
+    /// The connection to the receiver's node is busy: [`Process::try_send`] does not wait.
+    #[error("the connection to {node} is busy")]
+    Busy {
+        /// The receiver's node.
+        node: Atom,
+    },
+    /// The receiver's node is not connected: [`Process::try_send`] does not connect.
+    #[error("{node} is not connected")]
+    NotConnected {
+        /// The receiver's node.
+        node: Atom,
+    },
     /// The receiver's node does not understand this kind of message, or it is too large.
     #[error(transparent)]
     Unsendable(#[from] Unsendable),
@@ -210,6 +222,17 @@ impl Process {
         self.node.send_from(&self.cell, to.into(), message.to_raw()).await
     }
 
+    /// Sends `message` to `to` if that takes no waiting, as `erlang:send(To, Message, [nosuspend, noconnect])`.
+    ///
+    /// [`Node::watch_busy`] tells when a node that was busy is free again.
+    ///
+    /// # Errors
+    /// [`Busy`](SendError::Busy) where [`send`](Self::send) waits for room, [`NotConnected`](SendError::NotConnected) where it connects:
+    /// nothing is sent then. Else as there.
+    pub fn try_send(&self, to: impl Into<Destination>, message: impl Encode) -> Result<(), SendError> {
+        self.node.try_send_from(&self.cell, to.into(), message.to_raw())
+    }
+
     /// Sends a priority message to an alias that was made for them, as `erlang:send(Alias, Message, [priority])`. It is received
     /// before others that wait. A node before OTP 28, and an alias that was not made for them, takes it for an ordinary one.
     ///
@@ -248,7 +271,7 @@ impl Process {
     /// Links this process with `pid`, as `erlang:link/1`.
     ///
     /// When one of the two ends, the other gets an exit signal. If `pid` does not exist, or its node cannot be
-    /// reached, that signal (`noproc`, `noconnection`) comes at once.
+    /// reached, that signal (`noproc`, `noconnection`) comes at once. Waits for room on a busy connection, as a message does.
     pub async fn link(&self, pid: &Pid) {
         self.link_as(pid, false).await;
     }
@@ -264,7 +287,7 @@ impl Process {
             return;
         }
         let mut out = Outbox::default();
-        match self.node.route_to(pid.node()).await {
+        match self.node.free_route_to(pid.node()).await {
             Ok(Some(via)) => self.cell.link_far(pid, &via, priority, &mut out),
             Ok(None) => match self.node.cell(pid) {
                 Some(other) => self.cell.link_near(&other, priority, &mut out),
@@ -324,7 +347,8 @@ impl Process {
         self.cell.set_trap_exit(trap)
     }
 
-    /// Sends an exit signal to `pid`, as `erlang:exit/2`. [`ExitReason::KILL`] cannot be trapped.
+    /// Sends an exit signal to `pid`, as `erlang:exit/2`. [`ExitReason::KILL`] cannot be trapped. Waits for room on a busy
+    /// connection, as a message does.
     ///
     /// # Errors
     /// When the node of `pid` cannot be reached.
@@ -336,10 +360,11 @@ impl Process {
             token: None,
             reason: reason.into().raw(),
         };
-        let via = self.node.route_to(pid.node()).await?;
-        let mut out = Outbox::default();
-        out.push(Control::Exit2(exit), via.as_ref());
-        self.node.deliver(out);
+        match self.node.route_to(pid.node()).await? {
+            // A connection that ends takes the signal with it, as one that is lost on its way.
+            Some(via) => drop(via.outbound.send(Control::Exit2(exit)).await),
+            None => self.node.deliver(Outbox::of(Control::Exit2(exit))),
+        }
         Ok(())
     }
 
@@ -373,7 +398,8 @@ impl Process {
     // Monitors
 
     /// Monitors a process, as `erlang:monitor(process, Item)`: a [`Message::Down`](super::Message::Down) comes when it ends, or at once when
-    /// it does not exist (`noproc`) or its node cannot be reached (`noconnection`).
+    /// it does not exist (`noproc`) or its node cannot be reached (`noconnection`). Waits for room on a busy connection, as a
+    /// message does.
     pub async fn monitor(&self, item: impl Into<Item>) -> Reference {
         self.monitor_with(item, MonitorOptions::default()).await
     }
@@ -405,17 +431,16 @@ impl Process {
             tag: options.tag.map(Box::new),
             priority: options.priority,
         };
-        self.monitor_as(reference, item.into(), telling).await
-    }
-
-    /// Monitors with a reference that the caller has made, before there is a way to the item's node.
-    pub(crate) async fn monitor_under(&self, reference: Reference, item: Item) -> Reference {
-        self.monitor_as(reference, item, Telling::default()).await
-    }
-
-    async fn monitor_as(&self, reference: Reference, item: Item, telling: Telling) -> Reference {
-        let route = self.node.route_to(item.node()).await.ok();
+        let item = item.into();
+        let route = self.node.free_route_to(item.node()).await.ok();
         self.monitor_over(route, reference, item, telling)
+    }
+
+    /// Monitors with a reference that the caller has made, before there is a way to the item's node. Does not wait for room: for
+    /// services, as [`post`](Self::post).
+    pub(crate) async fn monitor_under(&self, reference: Reference, item: Item) -> Reference {
+        let route = self.node.route_to(item.node()).await.ok();
+        self.monitor_over(route, reference, item, Telling::default())
     }
 
     /// Monitors a process of this node, or of one that is connected: without a connection it fires at once.

@@ -383,6 +383,72 @@ async fn a_node_connects_by_itself_as_often_as_it_is_told() {
 }
 
 #[tokio::test]
+async fn who_will_not_wait_is_told_why_nothing_was_sent() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut echo = b.process();
+    echo.register("echo").unwrap();
+    let me = a.process();
+    let to = || ("echo", "b@localhost");
+    let refused = me.try_send(to(), Term::NIL);
+    assert!(
+        matches!(&refused, Err(SendError::NotConnected { node }) if *node == *"b@localhost"),
+        "{refused:?}"
+    );
+    a.connect("b@localhost").await.unwrap();
+    me.try_send(to(), term!({ hello })).unwrap();
+    assert_eq!(term(&mut echo).await, term!({ hello }));
+    // Nothing is written before this task lets others run.
+    let large = Term::from(bytes::Bytes::from(vec![0; crate::net::DEFAULT_BUSY_LIMIT]));
+    me.try_send(to(), large.clone()).unwrap();
+    let refused = me.try_send(to(), Term::NIL);
+    assert!(matches!(refused, Err(SendError::Busy { .. })), "{refused:?}");
+    assert_eq!(term(&mut echo).await, large);
+    let missing = me.try_send("nobody", Term::NIL);
+    assert!(
+        matches!(missing, Err(SendError::NotRegistered { .. })),
+        "{missing:?}"
+    );
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+#[tokio::test]
+async fn where_a_node_listens_and_how_long_a_peer_may_take() {
+    let node = Node::builder("here@localhost")
+        .cookie(Cookie::new("c").unwrap())
+        .listen_interface([127, 0, 0, 1].into())
+        .net_setuptime(Duration::from_millis(50))
+        .resolver(Hosts::new())
+        .start()
+        .await
+        .unwrap();
+    let at = |last: u8| {
+        tokio::net::TcpStream::connect(SocketAddr::from(([127, 0, 0, last], node.port().unwrap())))
+    };
+    assert!(at(2).await.is_err(), "it listens everywhere");
+    let silent = at(1).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(5), silent.readable()).await;
+    closed.expect("a silent peer is cut off").unwrap();
+
+    // And when it is this node that connects.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let dialling = Node::builder("there@localhost")
+        .cookie(Cookie::new("c").unwrap())
+        .listen(false)
+        .net_setuptime(Duration::from_millis(50))
+        .resolver(Hosts::new().node("mute".parse().unwrap(), "localhost", address))
+        .start()
+        .await
+        .unwrap();
+    let connected = tokio::time::timeout(Duration::from_secs(5), dialling.connect("mute@localhost")).await;
+    let error = connected.expect("it gives up").unwrap_err();
+    assert!(error.to_string().contains("timed out"), "{error}");
+    node.shutdown().await;
+    dialling.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_node_that_is_kept_connected_comes_back() {
     let [a, b] = pair(["c", "c"]).await;
     let mut events = a.monitor_nodes(NodeType::All);

@@ -11,8 +11,6 @@ use super::{
 };
 use crate::dist::control::{Control, Exit, Link, MonitorP, Unlink};
 use crate::etf::RawTerm;
-use crate::net;
-use crate::node::SendError;
 use crate::node::connections::Connection;
 use crate::term::{Atom, Pid, Reference};
 
@@ -83,18 +81,11 @@ impl Cell {
         self.lock().exited.is_none()
     }
 
-    /// Sends a message over a connection that is not busy. Under the lock: a process that has ended sends nothing after the
-    /// signals that tell of its end.
-    pub(crate) fn send_far(
-        &self,
-        via: &Connection,
-        message: Control,
-    ) -> Result<Result<(), net::SendError>, SendError> {
+    /// Does that, which queues a message, under the lock: a process that has ended sends nothing after the signals that tell of
+    /// its end.
+    pub(crate) fn while_alive<T>(&self, send: impl FnOnce() -> T) -> Option<T> {
         let state = self.lock();
-        if state.exited.is_some() {
-            return Err(SendError::Exited);
-        }
-        Ok(via.outbound.send_now(message))
+        state.exited.is_none().then(send)
     }
 
     /// Links the process with another of this node.

@@ -1,7 +1,7 @@
 //! What `erlang` says of processes, and does to them.
 
 use super::badarg;
-use crate::node::{Destination, Item, Node, Outcome, Process, RegisterError};
+use crate::node::{Destination, Item, Node, Outcome, Process, RegisterError, SendError};
 use crate::term::{Atom, List, Map, Pid, Reference, Term};
 
 /// The items of `process_info/1`, in Erlang's order; a registered name comes before them.
@@ -245,7 +245,7 @@ pub(super) async fn send(
     let [to, message, ..] = arguments else {
         return Err(badarg(function, arguments));
     };
-    let mut noconnect = false;
+    let (mut noconnect, mut nosuspend) = (false, sending == Sending::NoSuspend);
     if let Some(options) = arguments.get(2) {
         let known = |option: &Term| {
             let name = option.as_atom().map(Atom::as_str);
@@ -254,6 +254,7 @@ pub(super) async fn send(
         match options {
             Term::List(options) if options.is_proper() && options.iter().all(|option| known(&option)) => {
                 noconnect = options.iter().any(|option| option.is_atom("noconnect"));
+                nosuspend |= options.iter().any(|option| option.is_atom("nosuspend"));
             }
             _ => return Err(super::badarg_because(function, arguments, "badopt")),
         }
@@ -264,19 +265,25 @@ pub(super) async fn send(
     let node = match &destination {
         Destination::Pid(pid) => Some(pid.node().clone()),
         Destination::Remote { node, .. } => Some(node.clone()),
+        Destination::Alias(alias) => Some(alias.node().clone()),
         _ => None,
     };
-    if noconnect
-        && let Some(node) = node
-        && !me.node().is_connected(&node)
-    {
-        return Ok(Term::atom("noconnect"));
-    }
-    me.send(destination, message.clone()).await.ok();
+    let connected = node.is_none_or(|node| me.node().is_connected(&node));
+    let sent = if noconnect && !connected {
+        "noconnect"
+    } else if !nosuspend || !connected {
+        me.send(destination, message.clone()).await.ok();
+        "ok"
+    } else {
+        match me.try_send(destination, message.clone()) {
+            Err(SendError::Busy { .. }) => "nosuspend",
+            _ => "ok",
+        }
+    };
     Ok(match sending {
         Sending::Message => message.clone(),
-        Sending::Options => Term::atom("ok"),
-        Sending::NoSuspend => Term::from(true),
+        Sending::Options => Term::atom(sent),
+        Sending::NoSuspend => Term::from(sent == "ok"),
     })
 }
 

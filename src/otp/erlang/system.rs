@@ -150,7 +150,7 @@ pub(super) fn system_info(node: &Node, item: &Term) -> Option<Term> {
         "wordsize" => Term::from(size_of::<usize>()),
         "start_time" => Term::from(0),
         "end_time" => Term::from(i64::MAX),
-        "dist_buf_busy_limit" => Term::from(1 << 20),
+        "dist_buf_busy_limit" => Term::from(node.busy_limit()),
         "dist_ctrl" | "os_system_time_source" | "os_monotonic_time_source" => Term::NIL,
         "multi_scheduling_blockers" => Term::NIL,
         "smp_support" | "threads" | "kernel_poll" | "time_correction" => Term::from(true),

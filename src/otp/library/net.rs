@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::function_clause;
 use crate::epmd;
-use crate::node::{Exception, Node, NodeType};
+use crate::node::{Exception, Node, NodeType, TicktimeChange};
 use crate::term::{Atom, List, Term};
 
 pub(super) fn start(node: &Node) {
@@ -116,7 +116,10 @@ fn connecting(node: &Node) {
 fn ticking(node: &Node) {
     let net_kernel = node.module("net_kernel");
     net_kernel.function("get_net_ticktime", 0, async |me, _| {
-        Ok(Term::from(me.node().net_ticktime().as_secs()))
+        Ok(match me.node().net_ticktime_change() {
+            Some(time) => ongoing_change_to(time),
+            None => Term::from(me.node().net_ticktime().as_secs()),
+        })
     });
     for arity in [1, 2] {
         net_kernel.function("set_net_ticktime", arity, async |me, arguments| {
@@ -139,13 +142,17 @@ fn ticking(node: &Node) {
                     _ => function_clause("net_kernel", "set_net_ticktime", &arguments),
                 });
             };
-            if time == me.node().net_ticktime() {
-                return Ok(Term::atom("unchanged"));
-            }
-            me.node().set_net_ticktime(time, transition);
-            Ok(Term::atom("change_initiated"))
+            Ok(match me.node().set_net_ticktime(time, transition) {
+                TicktimeChange::Initiated => Term::atom("change_initiated"),
+                TicktimeChange::Unchanged => Term::atom("unchanged"),
+                TicktimeChange::OngoingChangeTo(time) => ongoing_change_to(time),
+            })
         });
     }
+}
+
+fn ongoing_change_to(time: Duration) -> Term {
+    Term::from((Term::atom("ongoing_change_to"), time.as_secs()))
 }
 
 /// What `net_kernel` tells of connections and of the node itself.

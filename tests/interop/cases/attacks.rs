@@ -3,6 +3,13 @@
 
 use std::time::Duration;
 
+use beamnode::{
+    dist::{
+        Cookie, Flags,
+        handshake::{Dialed, LocalName, SETUP_TIME},
+    },
+    net,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -10,7 +17,7 @@ use tokio::{
 };
 
 use super::ping::ping;
-use crate::inside::{Beam, Bed, LIMIT, Subject};
+use crate::inside::{Beam, Bed, COOKIE, LIMIT, Subject, epmd};
 
 /// A peer with another cookie connects.
 pub(crate) async fn wrong_cookie(bed: Bed) {
@@ -35,6 +42,91 @@ pub(crate) async fn wrong_cookie_by_subject(bed: Bed) {
         assert!(answer.contains("cookie"), "{answer}");
     }
     assert_eq!(alice.eval("nodes(connected)").await, "[]");
+}
+
+/// Peers that lack what every node must be able to do: whoever turns them away names the flags, and who is turned away is told that
+/// it may be those.
+pub(crate) async fn missing_flags(bed: Bed) {
+    let subject = bed.subject().connecting().start().await;
+    let witness = Witness::before(&bed, &subject).await;
+    let alice = bed.erl("alice", "a").start().await;
+    let lacking = Flags::UTF8_ATOMS | Flags::BIG_CREATION;
+    let flags = Flags::OFFERED - Flags::MANDATORY_25_DIGEST - lacking;
+    let names = ["UTF8_ATOMS", "BIG_CREATION"];
+
+    let mut poor = connect(&subject).await;
+    poor.write_all(&send_name_with("poor@nowhere", flags.bits()))
+        .await
+        .expect("sent");
+    assert_eq!(told(&mut poor).await, b"\0\x0csnot_allowed");
+    subject.await_log(&["poor@nowhere", names[0], names[1]]).await;
+
+    let start = format!("ok = poor_peer:start(\"poor\", {{flags, {}}})", flags.bits());
+    alice.eval(start).await;
+    let there = format!("poor@{}", host_of(alice.node()));
+    let answer = subject.ping(&there).await;
+    assert!(answer.starts_with("pang"), "{answer}");
+    assert!(
+        !subject.is_rust() || names.iter().all(|name| answer.contains(name)),
+        "{answer}"
+    );
+
+    // The same from the other side: a real node turns our library away.
+    let port = epmd::port(host_of(alice.node()), "alice").await;
+    let port = port.expect("alice is registered");
+    let addresses = tokio::net::lookup_host((host_of(alice.node()), port)).await;
+    let dialed = Dialed {
+        name: LocalName::Named("poor@elsewhere".parse().expect("a name")),
+        flags,
+        creation: 5,
+        peer: alice.node().parse().expect("a name"),
+        cookie: Cookie::new(COOKIE).expect("a cookie"),
+    };
+    let addresses: Vec<_> = addresses.expect("alice's host is known").collect();
+    let error = net::connect(&addresses, dialed, SETUP_TIME, &()).await;
+    let error = error.expect_err("alice wants those flags").to_string();
+    assert!(error.contains("lack flags that it requires"), "{error}");
+    let log = alice.await_log("poor@elsewhere", 1, LIMIT).await;
+    assert!(names.iter().all(|name| log.contains(name)), "{log}");
+
+    assert_eq!(alice.eval("nodes(connected)").await, "[]");
+    alice.kill().await;
+    witness.assert_well(&subject).await;
+    for poor in ["poor@nowhere", &there] {
+        assert!(subject.events_about(poor).await.is_empty());
+    }
+}
+
+/// A name that leads to the port of another node: whoever connects finds out, and says who answered; the other says that it was
+/// somebody else who was expected.
+pub(crate) async fn wrong_name(bed: Bed) {
+    let subject = bed.subject().connecting().start().await;
+    let witness = Witness::before(&bed, &subject).await;
+    let alice = bed.erl("alice", "a").start().await;
+    alice.eval("ok = poor_peer:start(\"ghost\", self)").await;
+    let answer = subject.ping(&format!("ghost@{}", host_of(alice.node()))).await;
+    assert!(answer.starts_with("pang"), "{answer}");
+    assert!(
+        !subject.is_rust() || (answer.contains("wrong node") && answer.contains(alice.node())),
+        "{answer}"
+    );
+
+    let neighbour = bed.erl("neighbour", bed.subject_host()).hidden().start().await;
+    let (_, port) = subject.address().await;
+    neighbour
+        .eval(format!("ok = poor_peer:start(\"ghost\", {{port, {port}}})"))
+        .await;
+    let ghost = format!("ghost@{}", host_of(subject.node()));
+    assert_eq!(ping(&alice, &ghost).await, "pang");
+    subject
+        .await_log(&[alice.node(), "expected another name here"])
+        .await;
+    assert_eq!(alice.eval("nodes(connected)").await, "[]");
+    // Its two names are held by the subject's EPMD where that is part of it.
+    neighbour.kill().await;
+    alice.kill().await;
+    witness.assert_well(&subject).await;
+    assert!(subject.events_about(alice.node()).await.is_empty());
 }
 
 /// Peers that speak another protocol, or none.
@@ -106,7 +198,7 @@ pub(crate) async fn half_handshakes(bed: Bed) {
     witness.assert_well(&subject).await;
 }
 
-/// 200 connections that never speak: others are served meanwhile, and these are closed.
+/// 200 connections that never speak: others are served meanwhile, and these are closed, each with its line in the log.
 pub(crate) async fn silent_connections(bed: Bed) {
     let subject = bed.subject().start().await;
     let alice = bed.erl("alice", "a").start().await;
@@ -118,6 +210,8 @@ pub(crate) async fn silent_connections(bed: Bed) {
     assert_eq!(ping(&alice, subject.node()).await, "pong");
     for stream in &mut silent {
         assert_closed(stream).await;
+        let peer = stream.local_addr().expect("an address").to_string();
+        subject.await_log(&[&peer, "timed out"]).await;
     }
     alice.kill().await;
     witness.assert_well(&subject).await;
@@ -131,11 +225,8 @@ pub(crate) async fn killed_in_mid_message(bed: Bed) {
     assert_eq!(ping(&alice, subject.node()).await, "pong");
     // While the subject stands still, no more than the sockets' buffers hold can be under way.
     subject.pause().await;
-    let send = format!(
-        "spawn(fun() -> {{echo, '{}'}} ! {{self(), binary:copy(<<1>>, 64000000)}} end), timer:sleep(500)",
-        subject.node()
-    );
-    assert_eq!(alice.eval(send).await, "ok");
+    let stuck = format!("traffic:stuck('{}')", subject.node());
+    assert_eq!(alice.eval(stuck).await, "ok");
     alice.kill().await;
     subject.resume().await;
     let down = format!("nodedown {} ", alice.node());
@@ -143,6 +234,9 @@ pub(crate) async fn killed_in_mid_message(bed: Bed) {
         subject.await_event(&down, 1, LIMIT).await,
         format!("{down}visible connection_closed")
     );
+    subject
+        .await_log(&[alice.node(), "in the middle of a message"])
+        .await;
     witness.assert_well(&subject).await;
 }
 
@@ -205,15 +299,31 @@ async fn connect(subject: &Subject) -> TcpStream {
 
 /// The other side closes: the seven seconds that a handshake's step may take are much less than the limit here.
 async fn assert_closed(stream: &mut TcpStream) {
-    let mut rest = Vec::new();
-    let closed = timeout(LIMIT, stream.read_to_end(&mut rest)).await;
+    told(stream).await;
+}
+
+/// All that the other side says until it closes.
+async fn told(stream: &mut TcpStream) -> Vec<u8> {
+    let mut told = Vec::new();
+    let closed = timeout(LIMIT, stream.read_to_end(&mut told)).await;
     assert!(closed.is_ok(), "the subject leaves the connection open");
+    told
+}
+
+/// The part of a node's name after the `@`.
+fn host_of(node: &str) -> &str {
+    node.split_once('@').expect("a node's name").1
 }
 
 /// The first message of a handshake, from a node that has all that is asked of one.
 fn send_name(name: &str) -> Vec<u8> {
+    send_name_with(name, 0x0d_07df_7fbd)
+}
+
+/// The same with these flags.
+fn send_name_with(name: &str, flags: u64) -> Vec<u8> {
     let mut message = b"N".to_vec();
-    message.extend_from_slice(&0x0d_07df_7fbd_u64.to_be_bytes());
+    message.extend_from_slice(&flags.to_be_bytes());
     message.extend_from_slice(&7_u32.to_be_bytes());
     message.extend_from_slice(&u16::try_from(name.len()).expect("a short name").to_be_bytes());
     message.extend_from_slice(name.as_bytes());

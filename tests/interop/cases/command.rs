@@ -95,6 +95,9 @@ pub(crate) async fn ping_pang(bed: Bed) {
         .eval(format!("ok = poor_peer:start(\"poor\", {{flags, {flags}}})"))
         .await;
     assert_pang(&ping("poor@a").await, &["UTF8_ATOMS", "BIG_CREATION"]);
+    // The name leads to a port where another node listens.
+    alice.eval("ok = poor_peer:start(\"ghost\", self)").await;
+    assert_pang(&ping("ghost@a").await, &["ghost@a", alice.node(), "wrong node"]);
     let not_a_name = ping("nonsense").await;
     assert_ne!(not_a_name.code, Some(0), "{not_a_name:?}");
 }

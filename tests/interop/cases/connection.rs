@@ -1,9 +1,11 @@
 //! The connection: what the handshake's statuses do, who may connect with which cookie and under which name, ticks that change while
 //! a connection is up, what a peer that breaks the protocol is cut off for, and large and many-atomed messages both ways.
 
+use std::time::Duration;
+
 use beamnode::{
     dist::Cookie,
-    node::{Node, NodeType, Process},
+    node::{Node, NodeType, Process, SendError},
     term,
     term::Term,
 };
@@ -41,6 +43,10 @@ pub(crate) async fn alive(bed: Bed) {
         assert_eq!(fourth.packet().await, None, "closed");
     }
     third.say(b"strue").await;
+    // OTP 23 does not end the old connection, but waits for its end.
+    if !subject.is_rust() && bed.release() == 23 {
+        first.stream.shutdown().await.expect("it is open");
+    }
     third.prove().await;
     first.assert_closed().await;
     subject.await_event(up, 2, LIMIT).await;
@@ -51,6 +57,79 @@ pub(crate) async fn alive(bed: Bed) {
         .filter_map(|event| event.split(' ').next())
         .collect();
     assert_eq!(words, ["nodeup", "nodedown", "nodeup"], "{events:?}");
+}
+
+/// A node that stands still while another takes its place, under the same name, and connects: whoever has the old connection asks by
+/// `alive` whether it is to go, and the new node says so. First a BEAM node is the new one, then the subject.
+pub(crate) async fn restarted(bed: Bed) {
+    // EPMDs that let go of the name of a node that lives.
+    for host in ["a", bed.subject_host()] {
+        let epmd = bed
+            .run(host, &["epmd", "-daemon", "-relaxed_command_check"])
+            .await;
+        assert_eq!(epmd.code, Some(0), "{epmd:?}");
+    }
+    // OTP 23 does not end the old connection, but waits for its end.
+    let (waits, replaced) = match bed.release() {
+        23 => (true, "connection_closed"),
+        _ => (false, "wait_pending"),
+    };
+    let first = bed.subject().connecting().start().await;
+    let rust = first.node().to_owned();
+    let frozen = bed.erl("alice", "a").hidden().start().await;
+    assert_eq!(ping(&frozen, &rust).await, "pong");
+    frozen.pause().await;
+    forget(&bed, "a", "alice").await;
+    let alice = bed.erl("alice", "a").hidden().start().await;
+    alice.eval("node_watch:start()").await;
+    let up = format!("nodeup {} hidden", alice.node());
+    let down = format!("nodedown {} hidden", alice.node());
+    let down = if first.is_rust() {
+        format!("{down} wait_pending")
+    } else {
+        format!("{down} {replaced}")
+    };
+    let gone = waits && !first.is_rust();
+    if gone {
+        frozen.kill().await;
+    }
+    assert_eq!(ping(&alice, &rust).await, "pong");
+    first.await_event(&up, 2, LIMIT).await;
+    assert_eq!(first.events_about(alice.node()).await, [up.clone(), down, up]);
+    if !gone {
+        frozen.kill().await;
+    }
+
+    first.pause().await;
+    forget(&bed, bed.subject_host(), "rust").await;
+    let second = bed.subject().connecting().start().await;
+    let asked = format!(
+        "(fun P() -> case [E || C <- ets:lookup(sys_dist, '{rust}'), E <- tuple_to_list(C), E =:= up_pending] of \
+         [] -> timer:sleep(10), P(); _ -> ok end end)()"
+    );
+    let ends = async {
+        if waits {
+            alice.eval_in("another", asked, LIMIT).await;
+            first.kill().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(second.ping(alice.node()), ends);
+    assert_eq!(answer, "pong");
+    assert_eq!(
+        alice.eval(format!("node_watch:await('{rust}', 3, 50000)")).await,
+        format!("[{{up,hidden}},{{down,hidden,{replaced}}},{{up,hidden}}]")
+    );
+    if !waits {
+        first.kill().await;
+    }
+    let echo = format!("echo_terms:every_type('{rust}')");
+    assert_eq!(alice.eval(echo).await, "ok");
+}
+
+/// Has EPMD forget the name, whose node stands still and does not notice.
+async fn forget(bed: &Bed, host: &str, alive: &str) {
+    let stopped = bed.run(host, &["epmd", "-stop", alive]).await;
+    assert!(stopped.stdout.contains("STOPPED"), "{stopped:?}");
 }
 
 /// What a peer says to the subject that connects to it: `alive` is answered with `true`; `nok` and `not_allowed` mean no connection.
@@ -217,6 +296,32 @@ pub(crate) async fn ticktime_changes(bed: Bed) {
     // And the subject ticks as often: alice, who waits four seconds, keeps it.
     alice.eval("node_watch:start(), timer:sleep(9000)").await;
     assert_eq!(alice.eval(format!("node_watch:about('{rust}')")).await, "[]");
+}
+
+/// `net_kernel:set_net_ticktime/1,2` and `get_net_ticktime/0`: what they answer before a change, while it is under way, and after it.
+pub(crate) async fn ticktime_answers(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").hidden().start().await;
+    let rust = subject.node();
+    let call = async |function: &str| {
+        alice
+            .eval(format!("rpc:call('{rust}', net_kernel, {function})"))
+            .await
+    };
+    let set = async |arguments: &str| call(&format!("set_net_ticktime, {arguments}")).await;
+    assert_eq!(call("get_net_ticktime, []").await, "60");
+    assert_eq!(set("[60]").await, "unchanged");
+    assert_eq!(set("[61, 1]").await, "change_initiated");
+    let over = format!(
+        "(fun P() -> case rpc:call('{rust}', net_kernel, get_net_ticktime, []) of {{ongoing_change_to, 61}} -> timer:sleep(50), P(); T -> T end end)()"
+    );
+    assert_eq!(alice.eval(over).await, "61");
+    assert_eq!(set("[61, 600]").await, "unchanged");
+    assert_eq!(set("[50, 600]").await, "change_initiated");
+    for again in ["[61, 0]", "[50]", "[50, 600]"] {
+        assert_eq!(set(again).await, "{ongoing_change_to,50}");
+    }
+    assert_eq!(call("get_net_ticktime, []").await, "{ongoing_change_to,50}");
 }
 
 /// Nodes that speak IPv6.
@@ -397,13 +502,70 @@ pub(crate) async fn busy(bed: Bed) {
         (me, count)
     });
     busy.wait_for(|busy| *busy).await.expect("the connection lasts");
+    // It is free again and again until the sockets' buffers are full.
+    let other = node.process();
+    let refused = async {
+        loop {
+            match other.try_send(("nobody", alice.node()), Term::NIL) {
+                Ok(()) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => return error,
+            }
+        }
+    };
+    let refused = timeout(LIMIT, refused).await.expect("a busy connection");
+    assert!(matches!(refused, SendError::Busy { .. }), "{refused:?}");
     assert!(!sending.is_finished());
     alice.resume().await;
     busy.wait_for(|busy| !*busy).await.expect("the connection lasts");
     let (mut me, count) = sending.await.expect("all is sent");
     assert_eq!(count, 1_000);
+    busy.wait_for(|busy| !*busy).await.expect("the connection lasts");
+    other
+        .try_send(("nobody", alice.node()), Term::NIL)
+        .expect("it is free again");
     assert_answer(&mut me, alice.node()).await;
     node.shutdown().await;
+}
+
+/// What else is sent over a busy connection waits as messages do: monitors, links, exit signals. Who will not wait is told so.
+pub(crate) async fn busy_for_signals(bed: Bed) {
+    let subject = bed.subject().hidden().start().await;
+    let alice = bed.erl("alice", "a").hidden().start().await;
+    let bob = bed.erl("bob", "b").hidden().start().await;
+    let (rust, there) = (subject.node(), alice.node());
+    bob.eval(format!(
+        "Call = fun(F, As) -> rpc:call('{rust}', erlang, F, As) end, [P1, P2] = [spawn('{there}', timer, sleep, [infinity]) || _ <- [1, 2]], \
+         ok = Call(send, [{{nobody, '{there}'}}, hello, [nosuspend]])"
+    ))
+    .await;
+    alice.pause().await;
+    // More than the sockets' buffers hold.
+    bob.eval(format!(
+        "rpc:cast('{rust}', erlang, send, [{{nobody, '{there}'}}, binary:copy(<<1>>, 40000000)])"
+    ))
+    .await;
+    let until = |sent: &str| {
+        format!(
+            "(fun P() -> case Call(send, [{{nobody, '{there}'}}, x, [nosuspend]]) of {sent} -> {sent}; _ -> timer:sleep(20), P() end end)()"
+        )
+    };
+    assert_eq!(bob.eval(until("nosuspend")).await, "nosuspend");
+    assert_eq!(
+        bob.eval(format!("Call(send_nosuspend, [{{nobody, '{there}'}}, x])"))
+            .await,
+        "false"
+    );
+    let begin = format!(
+        "Self = self(), [spawn(fun() -> Self ! {{done, F, Call(F, As)}} end) || {{F, As}} <- \
+         [{{monitor, [process, {{nobody, '{there}'}}]}}, {{link, [P1]}}, {{exit, [P2, enough]}}]], \
+         [rpc:call('{rust}', erlang, node, []) || _ <- lists:seq(1, 50)], receive Done -> Done after 0 -> all_wait end"
+    );
+    assert_eq!(bob.eval(begin).await, "all_wait");
+    alice.resume().await;
+    let done =
+        "lists:sort([receive {done, F, R} when is_reference(R); R =:= true -> F end || _ <- [1, 2, 3]])";
+    assert_eq!(bob.eval(done).await, "[exit,link,monitor]");
+    assert_eq!(bob.eval(until("ok")).await, "ok");
 }
 
 async fn assert_answer(me: &mut Process, node: &str) {

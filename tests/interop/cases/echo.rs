@@ -37,6 +37,15 @@ pub(crate) async fn large(bed: Bed) {
     assert_eq!(alice.eval_in("main", large, Duration::from_secs(90)).await, "ok");
 }
 
+/// The largest of them over a connection that the subject has made.
+pub(crate) async fn large_by_subject(bed: Bed) {
+    let subject = bed.subject().connecting().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    assert_eq!(subject.ping(alice.node()).await, "pong");
+    let largest = format!("echo_terms:largest('{}')", subject.node());
+    assert_eq!(alice.eval(largest).await, "ok");
+}
+
 /// Many messages, large ones between small ones, without waiting: their order is kept both ways.
 pub(crate) async fn in_order(bed: Bed) {
     let subject = bed.subject().start().await;

@@ -1,15 +1,13 @@
 %% Sends terms to `echo` on another node and compares what comes back, exactly.
 -module(echo_terms).
--export([every_type/1, large/1, in_order/2]).
+-export([every_type/1, large/1, largest/1, in_order/2]).
 
 %% `ok`, or the names of the terms that did not come back as they went.
 every_type(Node) -> check(Node, small() ++ identifiers()).
 
 large(Node) ->
-    check(Node, [
-        {binary_10_mb, binary:copy(<<"0123456789">>, 1000000)},
+    check(Node, most_bytes() ++ [
         {binary_64_kb, binary:copy(<<7>>, 65536)},
-        {byte_list_1_mb, lists:duplicate(1000000, $x)},
         {list_of_a_million, lists:seq(1, 1000000)},
         {list_of_binaries, [<<N:64>> || N <- lists:seq(1, 50000)]},
         {map_of_50000, maps:from_list([{N, {N, atom_to_list(node())}} || N <- lists:seq(1, 50000)])},
@@ -18,6 +16,11 @@ large(Node) ->
         {atoms_2000, [list_to_atom("atom_" ++ integer_to_list(N)) || N <- lists:seq(1, 2000)]},
         {big_integer_100_kb, 1 bsl 800000 - 1}
     ]).
+
+largest(Node) -> check(Node, most_bytes()).
+
+most_bytes() ->
+    [{binary_10_mb, binary:copy(<<"0123456789">>, 1000000)}, {byte_list_1_mb, lists:duplicate(1000000, $x)}].
 
 %% Sends `Count` terms of many sizes without waiting; `ok` when they come back in this order.
 in_order(Node, Count) ->

@@ -1,5 +1,5 @@
-%% Stands in EPMD as a node and is a poor one: nobody listens, or somebody who is silent, whose flags are not enough, or who has one
-%% status for everybody.
+%% Stands in EPMD as a node and is a poor one: nobody listens, or somebody who is silent, whose flags are not enough, who has one
+%% status for everybody, or who is another node.
 -module(poor_peer).
 -export([start/2]).
 
@@ -11,6 +11,12 @@ start(Alive, nobody) ->
     register_at_epmd(Alive, Port);
 start(Alive, silent) ->
     {ok, Port} = listen(fun(_) -> timer:sleep(infinity) end),
+    register_at_epmd(Alive, Port);
+start(Alive, {port, Port}) ->
+    register_at_epmd(Alive, Port);
+start(Alive, self) ->
+    [Own, Host] = string:lexemes(atom_to_list(node()), "@"),
+    {port, Port, _} = erl_epmd:port_please(Own, Host),
     register_at_epmd(Alive, Port);
 start(Alive, {status, Status}) ->
     {ok, Port} = listen(fun(Socket) -> status(Socket, Status) end),

@@ -1,6 +1,6 @@
 %% Messages to the process `echo` of a node and back, of kinds that a connection has to take care of: many atoms, large ones, both.
 -module(traffic).
--export([atoms/1, fragments/1, large_beside_small/1, traced/1]).
+-export([atoms/1, fragments/1, large_beside_small/1, traced/1, stuck/1]).
 
 -define(PATIENCE, 25000).
 
@@ -65,3 +65,15 @@ traced(Node) ->
     receive {'EXIT', Sleeper, killed} -> ok end,
     seq_trace:set_token([]),
     ok.
+
+%% Sends more than a node that does not read can be sent; `ok` once the first part of it is under way and the rest waits here.
+stuck(Node) ->
+    spawn(fun() -> {echo, Node} ! {self(), binary:copy(<<1>>, 64000000)} end),
+    {Node, Port} = lists:keyfind(Node, 1, erlang:system_info(dist_ctrl)),
+    await_queued(Port).
+
+await_queued(Port) ->
+    case erlang:port_info(Port, queue_size) of
+        {queue_size, 0} -> timer:sleep(10), await_queued(Port);
+        {queue_size, _} -> ok
+    end.
