@@ -8,7 +8,7 @@ use crate::etf::tag;
 use crate::term::Atom;
 use std::iter::FusedIterator;
 
-/// All parts of a term, see [`TermRef::walk`].
+/// All parts of a term, see [`TermRef::walk`](super::TermRef::walk).
 #[derive(Clone, Debug)]
 pub struct Walk<'a> {
     pub(super) rest: Rest<'a>,
