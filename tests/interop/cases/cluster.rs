@@ -10,6 +10,9 @@ use super::global::{agree, list, sees};
 use super::pg::node_of_ours;
 use crate::inside::{Beam, Bed, LIMIT};
 
+/// Seconds of silence after which a node is down.
+const TICKTIME: u32 = 4;
+
 async fn next(me: &mut Process) -> Term {
     let message = tokio::time::timeout(LIMIT, me.recv()).await;
     message
@@ -316,4 +319,59 @@ pub(crate) async fn releases_25_27_29(bed: Bed) {
 /// The oldest, which OTP 26 and later do not speak with.
 pub(crate) async fn releases_23_25(bed: Bed) {
     mixed(bed, &[23, 25]).await;
+}
+
+/// The network between two of three nodes is cut: from OTP 25 on nobody is left who sees both. What is registered before and meanwhile
+/// is everybody's once it is whole and the third has asked for each of them.
+pub(crate) async fn cut_between_two(bed: Bed) {
+    let subject = bed.subject().ticktime(TICKTIME).start().await;
+    let alice = bed.erl("alice", "a").ticktime(TICKTIME).start().await;
+    let zoe = bed.erl("zoe", "z").ticktime(TICKTIME).start().await;
+    let three = [subject.node(), alice.node(), zoe.node()];
+    for node in &three[..2] {
+        eval(&zoe, &joined_with(node), "ok").await;
+    }
+    agree(&zoe, &three).await;
+    let register = |when: &str, node: &str| {
+        format!(
+            "rpc:call('{node}', global, register_name, [{{{when}, '{node}'}}, global_watch:sleeper('{node}')])"
+        )
+    };
+    for node in three {
+        eval(&zoe, &register("before", node), "yes").await;
+    }
+    eval(&alice, "node_watch:start()", "ok").await;
+    bed.cut(alice.host(), bed.subject_host()).await;
+    let down = format!("length(node_watch:await('{}', 1, 25000)) > 0", subject.node());
+    eval(&alice, &down, "true").await;
+    subject
+        .await_event(&format!("nodedown {} ", alice.node()), 1, LIMIT)
+        .await;
+    if bed.release() >= 25 {
+        let apart = format!(
+            "(fun W() -> case {} -- nodes() of [] -> timer:sleep(20), W(); _ -> ok end end)()",
+            list(&three[..2])
+        );
+        eval(&zoe, &apart, "ok").await;
+    }
+    for beam in [&alice, &zoe] {
+        eval(beam, &register("meanwhile", beam.node()), "yes").await;
+    }
+    bed.heal().await;
+    for node in &three[..2] {
+        eval(&zoe, &joined_with(node), "ok").await;
+    }
+    // Where partitions may overlap, the two have to be asked to.
+    eval(&alice, &joined_with(subject.node()), "ok").await;
+    agree(&zoe, &three).await;
+    eval(&zoe, "length(global:registered_names())", "5").await;
+}
+
+/// `ok` once this node has asked for the other and both know each other.
+fn joined_with(node: &str) -> String {
+    format!(
+        "(fun W() -> net_adm:ping('{node}'), Known = fun(N) -> catch gen_server:call({{global_name_server, N}}, get_known) end, \
+         case catch lists:member('{node}', Known(node())) andalso lists:member(node(), Known('{node}')) of \
+         true -> ok; _ -> timer:sleep(20), W() end end)()"
+    )
 }

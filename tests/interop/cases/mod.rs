@@ -220,6 +220,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::cut_one_way).needs_hosts(),
         case!(cluster::global_by_us).rust_only(),
         case!(cluster::node_events).rust_only(),
+        case!(cluster::cut_between_two).needs_hosts(),
         case!(cluster::releases_23_25).needs_hosts().only_with(25),
         case!(cluster::releases_25_27_29).needs_hosts().only_with(29),
         case!(attacks::wrong_cookie),
