@@ -271,8 +271,9 @@ async fn mixed(bed: Bed, releases: &[u32]) {
     for beam in &beams {
         let lock = format!("global:set_lock({{l, self()}}, {all_nodes}, 0)");
         eval(beam, &lock, "true").await;
-        let others =
-            format!("[false || N <- {all_nodes}, rpc:call(N, global, set_lock, [{{l, N}}, {all_nodes}, 0])]");
+        let others = format!(
+            "[{{N, On}} || N <- {all_nodes}, On <- {all_nodes}, rpc:call(N, global, set_lock, [{{l, N}}, [On], 0])]"
+        );
         eval(beam, &others, "[]").await;
         eval(
             beam,
