@@ -5,6 +5,9 @@
 //! network splits, either part has a foreman; when the parts join, one of the two is told that it no longer is. A worker that has lost
 //! the cluster looks for it again.
 //!
+//! How soon a split is noticed is a matter of `net_ticktime`, which all nodes of a cluster have the same of: seconds, the fourth
+//! argument, 60 as it comes.
+//!
 //! ```text
 //! $ iex --sname alice --cookie secret cluster_worker.ex
 //! iex> ClusterWorker.start()
@@ -25,12 +28,18 @@ use beamnode::term;
 use beamnode::term::{Pid, Term};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, cookie, peer] = arguments.as_slice() else {
-        return Err("usage: cluster_worker NAME COOKIE PEER".into());
+    let (name, cookie, peer, ticktime) = match arguments.as_slice() {
+        [name, cookie, peer] => (name, cookie, peer, 60),
+        [name, cookie, peer, ticktime] => (name, cookie, peer, ticktime.parse()?),
+        _ => return Err("usage: cluster_worker NAME COOKIE PEER [TICKTIME]".into()),
     };
-    let node = Node::short(name).cookie(Cookie::new(cookie)?).start().await?;
+    let node = Node::short(name)
+        .cookie(Cookie::new(cookie)?)
+        .net_ticktime(Duration::from_secs(ticktime))
+        .start()
+        .await?;
     let worker = node.spawn(work);
     node.pg("cluster")?.join(Term::atom("workers"), &worker)?;
     loop {

@@ -309,7 +309,8 @@ impl Node {
     }
 
     pub(crate) fn is_connected(&self, node: &Atom) -> bool {
-        *node == self.0.atom || self.0.connections.up(node).is_some()
+        let up = || self.0.connections.up(node);
+        *node == self.0.atom || up().is_some_and(|connection| connection.closing().is_none())
     }
 
     /// What tells the connection to `node` from earlier ones.

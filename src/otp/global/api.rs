@@ -244,6 +244,20 @@ impl Global {
 
     /// Sends `message` from `me` to the process that has the name, as `global:send/2`, and gives its pid.
     ///
+    /// ```no_run
+    /// # async fn example(node: &beamnode::node::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use beamnode::term;
+    ///
+    /// let me = node.process();
+    /// node.connect("alice@build").await?;
+    /// // What the others of the cluster have registered is known here from then on.
+    /// node.global().sync().await?;
+    /// let leader = node.global().send(&me, term!(leader), term!({job, 7})).await?;
+    /// println!("sent to {}", leader.node());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When nobody has the name, or its process's node cannot be reached.
     pub async fn send(
@@ -342,7 +356,20 @@ impl Global {
         multi_call(me, nodes, &request).await;
     }
 
-    /// Runs `body` while `me` has the lock, as `global:trans/4`; `None`, Erlang's `aborted`, when the lock was not to be had.
+    /// Runs `body` while `me` has the lock, as `global:trans/4`; `None`, Erlang's `aborted`, when the lock was not to be had. If this
+    /// is dropped before it is done, or `body` panics, the lock is free when `me` ends.
+    ///
+    /// ```no_run
+    /// # async fn example(node: &beamnode::node::Node) {
+    /// use beamnode::{otp::LockId, term};
+    ///
+    /// let mut me = node.process();
+    /// let (global, id) = (node.global(), LockId::new(term!(migration), me.pid().clone()));
+    /// // Three more attempts, then some other node of the cluster does it.
+    /// let done = global.trans(&mut me, &id, &global.nodes(), Some(3), async |_| "migrated").await;
+    /// println!("{}", done.unwrap_or("another node is at it"));
+    /// # }
+    /// ```
     pub async fn trans<T>(
         &self,
         me: &mut Process,

@@ -170,6 +170,8 @@ pub(super) struct Core {
     pub(super) strangers: HashMap<Atom, u64>,
     /// Those that are to be connected to anew.
     pub(super) estranged: HashSet<Atom>,
+    /// Those whose old connection has been ended for a new one: its end says nothing.
+    pub(super) renewed: HashSet<Atom>,
     pub(super) syncers: Vec<Syncer>,
     pub(super) names: Names,
     pub(super) locks: Locks,
@@ -200,6 +202,7 @@ impl Core {
             sessions: HashMap::new(),
             strangers: HashMap::new(),
             estranged: HashSet::new(),
+            renewed: HashSet::new(),
             syncers: Vec::new(),
             names: Names::default(),
             locks: Locks::default(),
@@ -269,6 +272,9 @@ impl Core {
 
     /// Such a connection is gone. What was monitored over it has been told before.
     pub(super) fn handle_node_down(&mut self, node: &Atom) {
+        if self.renewed.remove(node) {
+            return self.settle();
+        }
         self.connected.remove(node);
         self.strangers.remove(node);
         self.sync_without(node);
@@ -361,6 +367,7 @@ impl Core {
                 let (node, operations, external) = (at(1)?, message::operations(&at(2)?)?, at(3)?);
                 let (peers, lock) = (message::peers(&at(4)?)?, message::property(&at(5)?, "lock"));
                 node.as_atom()?;
+                self.renew(&peers);
                 let added = self.add_known(&peers);
                 self.sync_others(&added);
                 self.operate(&operations, lock.as_ref(), &external);
@@ -505,10 +512,12 @@ impl Core {
     }
 
     pub(super) fn del_lock(&mut self, resource: &Term, requester: &Term, holder: &Pid) {
+        let was_set = self.locks.is_set(resource);
         if let Some(id) = self.locks.remove(resource, requester, holder) {
             self.push(Output::Demonitor { id });
         }
-        if *resource == message::global() && !self.locks.is_set(resource) {
+        // One who comes too late, when the lock is lost already, gives nothing back.
+        if *resource == message::global() && was_set && !self.locks.is_set(resource) {
             self.lock_lost = false;
         }
     }
@@ -532,7 +541,7 @@ impl Core {
         self.push(Output::Name { name, pid });
     }
 
-    fn delete(&mut self, name: &Term) {
+    pub(super) fn delete(&mut self, name: &Term) {
         if let Some(id) = self.names.remove(name) {
             self.push(Output::Demonitor { id });
             let name = name.clone();

@@ -143,7 +143,8 @@ impl Core {
             State::All { boss, nodes } => {
                 let more = self.known.keys().any(|node| !nodes.contains(node));
                 if all_gave(replies) && !more {
-                    self.apply(nodes);
+                    // One that is gone meanwhile is not to be told behind the back of those that it may have joined by then.
+                    self.apply(givers(replies));
                 } else {
                     let mut locked = givers(replies);
                     if !locked.contains(&boss) {

@@ -345,6 +345,7 @@ impl Core {
         peers.extend(theirs.known);
         let others: Vec<Atom> = peers.iter().skip(1).map(|(node, _)| node.clone()).collect();
 
+        self.renew(&peers);
         self.sync_others(&others);
         self.operate(&operations, lock.as_ref(), &theirs.external);
         self.synced_with(node);
@@ -422,6 +423,17 @@ impl Core {
             }
         }
         added
+    }
+
+    /// Others have told us of these, and join them with us. Where a connection to one is still there that it has been asked to end,
+    /// what we have of it would soon go with that, and nobody would be told: it ends now, and makes room for another.
+    pub(super) fn renew(&mut self, peers: &[Peer]) {
+        for (node, _) in peers {
+            if self.removing.remove(node) && self.connected.remove(node) {
+                self.renewed.insert(node.clone());
+                self.push(Output::Disconnect { node: node.clone() });
+            }
+        }
     }
 
     /// Has us connected to these, to tell them that we know them.
@@ -526,6 +538,12 @@ impl Core {
         match loss {
             Loss::Removed => {
                 self.removing.insert(node.clone());
+                // Its names go with it, though its connection may take a while to end. Another partition may have other ones for it by
+                // then.
+                let names = self.names.entries().filter(|entry| entry.pid.node() == node);
+                for entry in names.collect::<Vec<_>>() {
+                    self.delete(&entry.name);
+                }
             }
             Loss::Disconnected => {
                 if !self.removing.remove(node) {

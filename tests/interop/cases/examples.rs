@@ -4,6 +4,7 @@ use crate::inside::Bed;
 
 const ECHO: &str = include_str!("../../../examples/echo/echo.erl");
 const DIST_KV: &str = include_str!("../../../examples/dist_kv/dist_kv.erl");
+const CLUSTER_WORKER: &str = include_str!("../../../examples/cluster_worker/cluster_worker.ex");
 const POOL: &str = include_str!("../../../examples/pool/pool.exs");
 
 /// An expression that compiles and loads the module of that source.
@@ -115,4 +116,70 @@ pub(crate) async fn pool(bed: Bed) {
     assert_eq!(ask(awaited).await, "{:ok, 25}");
     let state = "case :sys.get_state({:pool, node}) do {:ok, s} -> s; s -> s end |> Map.get(:workers)";
     assert_eq!(ask(state).await, "4");
+}
+
+/// Elixir's half finds the worker and its foreman; while the network is cut it has a foreman of its own, and when it is whole again
+/// the worker comes back by itself, is told that it is foreman no longer, and works.
+pub(crate) async fn cluster_worker(bed: Bed) {
+    const TICKTIME: u32 = 4;
+    let alice = bed.elixir("alice", "a").ticktime(TICKTIME).start().await;
+    let bob = bed.elixir("bob", "b").ticktime(TICKTIME).start().await;
+    for beam in [&alice, &bob] {
+        beam.eval(CLUSTER_WORKER).await;
+        assert_eq!(beam.eval("ClusterWorker.start()").await, ":ok");
+    }
+    assert_eq!(
+        bob.eval(format!("Node.connect(:\"{}\")", alice.node())).await,
+        "true"
+    );
+    let name = format!("zworker@{}", bed.rust_host_name());
+    let worker = bed.example(
+        "cluster_worker",
+        &[&name, crate::inside::COOKIE, alice.node(), &TICKTIME.to_string()],
+    );
+    let (alice_node, joined) = (
+        alice.node(),
+        format!("joined {}; the foreman is on", alice.node()),
+    );
+    worker.printed(&format!("{joined} {name}")).await;
+    let until = |ask: &str, expected: &str| {
+        format!("f = fn f -> case {ask} do {expected} -> :ok; _ -> Process.sleep(20); f.(f) end end; f.(f)")
+    };
+    let works = until("ClusterWorker.square(12)", &format!("{{144, :\"{name}\"}}"));
+    for beam in [&alice, &bob] {
+        assert_eq!(beam.eval(works.as_str()).await, ":ok");
+        assert_eq!(
+            beam.eval(until("ClusterWorker.foreman()", &format!(":\"{name}\"")))
+                .await,
+            ":ok"
+        );
+    }
+    for beam in [&alice, &bob] {
+        bed.cut(beam.host(), bed.subject_host()).await;
+    }
+    worker.printed(&format!("lost {alice_node}")).await;
+    for beam in [&alice, &bob] {
+        assert_eq!(
+            beam.eval(until(
+                "{ClusterWorker.foreman(), ClusterWorker.workers()}",
+                "{nil, []}"
+            ))
+            .await,
+            ":ok"
+        );
+    }
+    let foreman = "pid = spawn(fn -> Process.sleep(:infinity) end); \
+                   :global.register_name(:foreman, pid, &:global.random_notify_name/3)";
+    assert_eq!(alice.eval(foreman).await, ":yes");
+    bed.heal().await;
+    worker.printed(&format!("{joined} {alice_node}")).await;
+    worker.printed("no longer foreman").await;
+    for beam in [&alice, &bob] {
+        assert_eq!(beam.eval(works.as_str()).await, ":ok");
+        assert_eq!(
+            beam.eval(until("ClusterWorker.foreman()", &format!(":\"{alice_node}\"")))
+                .await,
+            ":ok"
+        );
+    }
 }

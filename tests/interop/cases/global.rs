@@ -6,21 +6,21 @@ use crate::inside::{Beam, Bed, OVERLAPPING, Subject};
 const LIMIT: u32 = 25_000;
 
 /// `[alice@a, …]`, as Erlang has it.
-fn list(nodes: &[&str]) -> String {
+pub(super) fn list(nodes: &[&str]) -> String {
     let quoted: Vec<String> = nodes.iter().map(|node| format!("'{node}'")).collect();
     format!("[{}]", quoted.join(","))
 }
 
 /// Every one of the nodes sees all others, knows them, and has their names.
 #[track_caller]
-fn agree(judge: &Beam, nodes: &[&str]) -> impl Future<Output = ()> {
+pub(super) fn agree(judge: &Beam, nodes: &[&str]) -> impl Future<Output = ()> {
     let views = format!("global_watch:await_views({}, {LIMIT})", list(nodes));
     let viewed = judge.eval(views);
     async move { assert_eq!(viewed.await, "ok") }
 }
 
 /// The BEAM node sees just these others, by itself.
-async fn sees(beam: &Beam, nodes: &[&str]) {
+pub(super) async fn sees(beam: &Beam, nodes: &[&str]) {
     let seen = beam.eval(format!("global_watch:await_nodes({}, {LIMIT})", list(nodes)));
     assert_eq!(seen.await, "ok");
 }

@@ -7,6 +7,7 @@ use crate::inside::Bed;
 mod attacks;
 mod bed;
 mod calls;
+mod cluster;
 mod command;
 mod connection;
 mod down;
@@ -176,6 +177,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(examples::echo).rust_only(),
         case!(examples::dist_kv).rust_only(),
         case!(examples::pool).rust_only(),
+        case!(examples::cluster_worker).rust_only().needs_hosts(),
         case!(servers::handlers).rust_only(),
         case!(servers::system_messages).rust_only(),
         case!(servers::typed).rust_only(),
@@ -216,6 +218,11 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::at_random),
         case!(global::cut_in_halves).needs_hosts(),
         case!(global::cut_one_way).needs_hosts(),
+        case!(cluster::global_by_us).rust_only(),
+        case!(cluster::node_events).rust_only(),
+        case!(cluster::cut_between_two).needs_hosts(),
+        case!(cluster::releases_23_25).needs_hosts().only_with(25),
+        case!(cluster::releases_25_27_29).needs_hosts().only_with(29),
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::missing_flags),

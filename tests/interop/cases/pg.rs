@@ -274,7 +274,7 @@ pub(crate) async fn every_release_at_once(bed: Bed) {
 }
 
 /// A node of ours in the case's own program, and its first process.
-async fn node_of_ours(bed: &Bed) -> (Node, Process) {
+pub(super) async fn node_of_ours(bed: &Bed) -> (Node, Process) {
     let node = Node::builder(format!("asking@{}", bed.rust_host_name()))
         .cookie(Cookie::new(COOKIE).unwrap())
         .start()

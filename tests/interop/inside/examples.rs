@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use super::{LIMIT, rust::RustNode};
 
+#[path = "../../../examples/cluster_worker/main.rs"]
+mod cluster_worker;
 #[path = "../../../examples/dist_kv/main.rs"]
 mod dist_kv;
 #[path = "../../../examples/echo/main.rs"]
@@ -19,6 +21,7 @@ pub(super) const VARIABLE: &str = "BED_EXAMPLE";
 /// Runs the example that the environment names, if it does.
 pub(crate) fn main() -> Option<ExitCode> {
     let result = match std::env::var(VARIABLE).ok()?.as_str() {
+        "cluster_worker" => cluster_worker::main(),
         "dist_kv" => dist_kv::main(),
         "echo" => echo::main(),
         "pool" => pool::main(),

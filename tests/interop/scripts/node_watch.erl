@@ -1,6 +1,6 @@
 %% Keeps every node event of this node, in order.
 -module(node_watch).
--export([start/0, about/1, await/3]).
+-export([start/0, about/1, await/3, watchers/1, told/2, speak/2]).
 
 start() ->
     Ready = self(),
@@ -52,3 +52,30 @@ serve(Waiting, Events) ->
     end, Waiting).
 
 of_node(Node, Events) -> [Event || {N, Event} <- lists:reverse(Events), N =:= Node].
+
+%% A process for each list of options of `net_kernel:monitor_nodes/2`, under the names watch1, watch2 and so on.
+watchers(Options) ->
+    Me = self(),
+    [receive {watching, Number} -> ok end || {Number, Each} <- lists:zip(lists:seq(1, length(Options)), Options),
+        is_pid(spawn(fun() ->
+            true = register(name(Number), self()),
+            ok = net_kernel:monitor_nodes(true, Each),
+            Me ! {watching, Number},
+            receive {tell, From, Count} -> From ! {told, Number, [next() || _ <- lists:seq(1, Count)]} end
+        end))],
+    ok.
+
+name(Number) -> list_to_atom("watch" ++ integer_to_list(Number)).
+
+%% All but what asks for it.
+next() -> receive {tell, _, _} = Tell -> self() ! Tell, next(); Message -> Message after 20000 -> nothing_more end.
+
+%% The first so many messages of each watcher.
+told(Number, Count) ->
+    name(Number) ! {tell, self(), Count},
+    receive {told, Number, Messages} -> Messages end.
+
+%% Three messages to each of so many watchers of a node.
+speak(Node, Watchers) ->
+    [{name(Number), Node} ! {node(), Count} || Number <- lists:seq(1, Watchers), Count <- [1, 2, 3]],
+    ok.

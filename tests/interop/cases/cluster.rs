@@ -1,0 +1,378 @@
+//! A cluster as a Rust program sees it and works in it, and clusters of several releases.
+
+use beamnode::etf;
+use beamnode::node::{InfoForm, NodeMonitor, NodeType, Process};
+use beamnode::otp::{LockId, Resolve};
+use beamnode::term;
+use beamnode::term::{Atom, Pid, Term};
+
+use super::global::{agree, list, sees};
+use super::pg::node_of_ours;
+use crate::inside::{Beam, Bed, LIMIT};
+
+/// Seconds of silence after which a node is down.
+const TICKTIME: u32 = 4;
+
+async fn next(me: &mut Process) -> Term {
+    let message = tokio::time::timeout(LIMIT, me.recv()).await;
+    message
+        .expect("a message")
+        .expect("a process")
+        .term()
+        .expect("a term")
+}
+
+async fn eval(beam: &Beam, source: &str, expected: &str) {
+    assert_eq!(beam.eval(source).await, expected, "{source}");
+}
+
+/// `global` from Rust: what is registered, resolved, sent and locked here is so on a BEAM node, and the other way round.
+pub(crate) async fn global_by_us(bed: Bed) {
+    let zoe = bed.erl("zoe", "a").start().await;
+    let (node, mut me) = node_of_ours(&bed).await;
+    let global = node.global();
+    // A conflict for each way to resolve it, which is done where the lesser node is, here.
+    let names = ["exit", "notify", "nobody", "own"];
+    let us = node.name().clone();
+    let theirs = global.resolver(move |_, _, one: Pid, other: Pid| {
+        let theirs = if *one.node() == us { other } else { one };
+        async move { Some(theirs) }
+    });
+    let ways = [
+        Resolve::RandomExit,
+        Resolve::RandomNotify,
+        Resolve::NotifyAll,
+        theirs,
+    ];
+    let mut ours = Vec::new();
+    for (name, way) in names.into_iter().zip(ways) {
+        let process = node.process();
+        let registered = global.register_name_with(Term::atom(name), process.pid(), way);
+        assert!(registered.await.unwrap());
+        ours.push(process);
+    }
+    let register = "Ps = [begin P = global_watch:sleeper(node()), yes = global:register_name(N, P), P end \
+                    || N <- [exit, notify, nobody, own, zoe]], length(Ps)";
+    eval(&zoe, register, "5").await;
+    node.connect(zoe.node()).await.unwrap();
+    global.sync().await.unwrap();
+    agree(&zoe, &[node.name().as_str(), zoe.node()]).await;
+    let whose = |name: &'static str| global.whereis_name(Term::atom(name));
+    let expected = [Some(ours[0].pid()), Some(ours[1].pid()), None];
+    assert_eq!(
+        [whose("exit"), whose("notify"), whose("nobody")],
+        expected.map(|pid| pid.cloned())
+    );
+    let seen = "[global:whereis_name(N) =:= lists:nth(I, Ps) || {N, I} <- [{exit, 1}, {notify, 2}, {nobody, 3}, {own, 4}, {zoe, 5}]]";
+    eval(&zoe, seen, "[false,false,false,true,true]").await;
+    let ended = "(fun W() -> case is_process_alive(hd(Ps)) of false -> ended; true -> timer:sleep(20), W() end end)()";
+    eval(&zoe, ended, "ended").await;
+    let told = next(&mut ours[2]).await;
+    let told = told
+        .as_tuple()
+        .and_then(|tuple| tuple.array::<3>())
+        .expect("a conflict");
+    assert_eq!(told[..2], [term!(global_name_conflict), term!(nobody)]);
+
+    let other = node.process();
+    assert!(!global.register_name(term!(zoe), other.pid()).await.unwrap());
+    global
+        .re_register_name(term!(zoe), other.pid(), Resolve::RandomExit)
+        .await
+        .unwrap();
+    eval(
+        &zoe,
+        &format!("node(global:whereis_name(zoe)) =:= '{}'", node.name()),
+        "true",
+    )
+    .await;
+    global.unregister_name(term!(zoe)).await.unwrap();
+    eval(&zoe, "global:whereis_name(zoe)", "undefined").await;
+    assert!(global.register_name(term!({leader, 1}), me.pid()).await.unwrap());
+    eval(
+        &zoe,
+        "global:send({leader, 1}, {self(), hello}), global:re_register_name(shell, self())",
+        "yes",
+    )
+    .await;
+    let hello = next(&mut me).await;
+    assert_eq!(
+        hello.as_tuple().and_then(|tuple| tuple.get(1)),
+        Some(term!(hello))
+    );
+    let shell = global.send(&me, term!(shell), term!(over)).await.unwrap();
+    assert_eq!(Some(shell), global.whereis_name(term!(shell)));
+    eval(&zoe, "receive over -> ok after 20000 -> lost end", "ok").await;
+    assert!(global.send(&me, term!(nobody), term!(over)).await.is_err());
+    let mut registered = global.registered_names();
+    registered.sort();
+    let theirs = zoe.eval("lists:sort(global:registered_names())").await;
+    assert_eq!(
+        Term::from(registered),
+        etf::decode(theirs.bytes().to_vec()).unwrap()
+    );
+
+    let nodes = global.nodes();
+    let lock = LockId::new(term!(work), me.pid().clone());
+    let theirs = "global:set_lock({work, self()}, [node() | nodes()], 0)";
+    assert!(global.set_lock(&mut me, &lock, &nodes, Some(0)).await);
+    eval(&zoe, theirs, "false").await;
+    global.del_lock(&mut me, &lock, &nodes).await;
+    eval(&zoe, theirs, "true").await;
+    assert!(!global.set_lock(&mut me, &lock, &nodes, Some(0)).await);
+    eval(&zoe, "global:del_lock({work, self()})", "true").await;
+    let inside = global.trans(&mut me, &lock, &nodes, None, async |_| {
+        eval(&zoe, theirs, "false").await
+    });
+    assert!(inside.await.is_some());
+    eval(&zoe, theirs, "true").await;
+    // A name is free when its process ends.
+    drop(me);
+    let freed = "(fun W() -> case global:whereis_name({leader, 1}) of undefined -> ok; _ -> timer:sleep(20), W() end end)()";
+    eval(&zoe, freed, "ok").await;
+    node.shutdown().await;
+}
+
+/// What processes of ours are told of a node that comes, speaks and goes, visible and hidden, is what those of a BEAM node are told
+/// that asked for it with the same options: up before its first message, down after its last.
+pub(crate) async fn node_events(bed: Bed) {
+    let judge = bed.erl("judge", "b").start().await;
+    let (node, _) = node_of_ours(&bed).await;
+    let typed = |node_type, nodedown_reason| NodeMonitor {
+        node_type: Some(node_type),
+        nodedown_reason,
+        ..NodeMonitor::default()
+    };
+    let mut options = vec![
+        (NodeMonitor::default(), "[]"),
+        (
+            typed(NodeType::Visible, true),
+            "[nodedown_reason, {node_type, visible}]",
+        ),
+        (typed(NodeType::Hidden, false), "[{node_type, hidden}]"),
+        (typed(NodeType::All, true), "[{node_type, all}, nodedown_reason]"),
+    ];
+    if bed.release() >= 25 {
+        let map = NodeMonitor {
+            form: InfoForm::Map,
+            ..typed(NodeType::All, true)
+        };
+        options.push((map, "#{node_type => all, nodedown_reason => true}"));
+    }
+    let theirs: Vec<&str> = options.iter().map(|(_, theirs)| *theirs).collect();
+    let watchers = format!("node_watch:watchers([{}])", theirs.join(", "));
+    eval(&judge, &watchers, "ok").await;
+    let mut ours = Vec::new();
+    for (number, (wanted, _)) in (1..).zip(&options) {
+        let process = node.process();
+        process.register(&format!("watch{number}")).unwrap();
+        process.monitor_nodes(*wanted);
+        ours.push((process, Vec::new(), wanted.node_type.unwrap_or_default()));
+    }
+    let mut once = node.process();
+    let mut counts = vec![0; ours.len()];
+    for hidden in [false, true] {
+        // It keeps the two apart.
+        let alice = bed.erl("alice", "a").arguments(&["-connect_all", "false"]);
+        let alice = if hidden { alice.hidden() } else { alice }.start().await;
+        for node in [node.name().as_str(), judge.node()] {
+            let speak = format!("node_watch:speak('{node}', {})", options.len());
+            eval(&alice, &speak, "ok").await;
+        }
+        let wanted = |wanted| match wanted {
+            NodeType::Visible => !hidden,
+            NodeType::Hidden => hidden,
+            NodeType::All => true,
+        };
+        // The last of what it says has come before it ends.
+        for (process, told, of) in &mut ours {
+            for _ in 0..3 + usize::from(wanted(*of)) {
+                told.push(next(process).await);
+            }
+        }
+        let queued = format!("process_info(whereis(watch{}), message_queue_len)", options.len());
+        let there = format!(
+            "(fun W() -> case {queued} of {{_, N}} when N >= {} -> ok; _ -> timer:sleep(20), W() end end)()",
+            if hidden { 9 } else { 4 }
+        );
+        eval(&judge, &there, "ok").await;
+        for _ in 0..2 {
+            once.monitor_node(alice.node()).await;
+        }
+        alice.kill().await;
+        for ((process, told, of), count) in ours.iter_mut().zip(&mut counts) {
+            if wanted(*of) {
+                told.push(next(process).await);
+            }
+            *count = told.len();
+        }
+        for _ in 0..2 {
+            let down = term!({nodedown, (Atom::new(alice.node()).unwrap())});
+            assert_eq!(next(&mut once).await, down);
+        }
+        assert_eq!(once.mailbox_len(), 0);
+    }
+    for (number, ((_, told, _), (_, theirs))) in (1..).zip(ours.iter().zip(&options)) {
+        let seen = judge
+            .eval(format!("node_watch:told({number}, {})", told.len()))
+            .await;
+        let seen = etf::decode(seen.bytes().to_vec()).unwrap();
+        assert_eq!(Term::from(told.clone()), seen, "{theirs}");
+    }
+    node.shutdown().await;
+}
+
+/// Nodes of several releases and two subjects in one mesh: names, locks and groups of all.
+async fn mixed(bed: Bed, releases: &[u32]) {
+    let (rust, other) = (
+        bed.subject().start().await,
+        bed.subject_named("another").start().await,
+    );
+    let mut beams = Vec::new();
+    for &release in releases {
+        beams.push(bed.erl("alice", "a").release(release).start().await);
+    }
+    let all: Vec<&str> = [rust.node(), other.node()]
+        .into_iter()
+        .chain(beams.iter().map(Beam::node))
+        .collect();
+    // One after the other to somebody of those before it.
+    eval(&beams[0], &format!("net_adm:ping('{}')", rust.node()), "pong").await;
+    agree(&beams[0], &[rust.node(), beams[0].node()]).await;
+    eval(&beams[0], &format!("net_adm:ping('{}')", other.node()), "pong").await;
+    agree(&beams[0], &[rust.node(), other.node(), beams[0].node()]).await;
+    for count in 1..beams.len() {
+        eval(
+            &beams[count],
+            &format!("net_adm:ping('{}')", all[count % 2]),
+            "pong",
+        )
+        .await;
+        agree(&beams[count], &all[..count + 3]).await;
+    }
+    let names = format!(
+        "[yes = rpc:call(N, global, register_name, [{{at, N}}, global_watch:sleeper(N)]) || N <- {}], ok",
+        list(&all)
+    );
+    eval(&beams[0], &names, "ok").await;
+    for beam in &beams {
+        sees(beam, &all).await;
+        eval(
+            beam,
+            &format!("length(global:registered_names()) =:= {}", all.len()),
+            "true",
+        )
+        .await;
+        eval(beam, "global:sync()", "ok").await;
+    }
+    agree(&beams[0], &all).await;
+    // Who has the lock keeps all others out, whatever they are.
+    let all_nodes = list(&all);
+    for beam in &beams {
+        let lock = format!("global:set_lock({{l, self()}}, {all_nodes}, 0)");
+        eval(beam, &lock, "true").await;
+        let others = format!(
+            "[{{N, On}} || N <- {all_nodes}, On <- {all_nodes}, rpc:call(N, global, set_lock, [{{l, N}}, [On], 0])]"
+        );
+        eval(beam, &others, "[]").await;
+        eval(
+            beam,
+            &format!("global:del_lock({{l, self()}}, {all_nodes})"),
+            "true",
+        )
+        .await;
+    }
+    // OTP 25 and before, and OTP 29, end each other's scopes: a scope has the one or the other.
+    let few = |old: bool| -> Vec<&str> {
+        let of = releases
+            .iter()
+            .zip(&beams)
+            .filter(|&(&release, _)| release == 27 || (release < 27) == old);
+        let beams = of.map(|(_, beam)| beam.node());
+        let subjects = (rust.is_rust() || old == (bed.release() < 27)).then_some([rust.node(), other.node()]);
+        beams.chain(subjects.into_iter().flatten()).collect()
+    };
+    for (scope, nodes) in [("old", few(true)), ("new", few(false))] {
+        let nodes = list(&nodes);
+        let play = format!(
+            "(fun(Nodes) -> groups:start({scope}, Nodes), \
+             M = lists:append([groups:join({scope}, N, g, groups:spawn_on(N)) || N <- Nodes]), \
+             ok = groups:await({scope}, Nodes, M), \
+             [ok = groups:leave({scope}, N, g, P) || N <- Nodes, {{g, P}} <- M, node(P) =:= N, N =/= hd(Nodes)], \
+             Left = [E || {{g, P}} = E <- M, node(P) =:= hd(Nodes)], groups:await({scope}, Nodes, Left) end)({nodes})"
+        );
+        let judge = if scope == "old" {
+            &beams[0]
+        } else {
+            beams.last().unwrap_or(&beams[0])
+        };
+        if nodes.len() > 2 {
+            eval(judge, &play, "ok").await;
+        }
+    }
+}
+
+/// The newest that speak with each other.
+pub(crate) async fn releases_25_27_29(bed: Bed) {
+    mixed(bed, &[25, 27, 29]).await;
+}
+
+/// The oldest, which OTP 26 and later do not speak with.
+pub(crate) async fn releases_23_25(bed: Bed) {
+    mixed(bed, &[23, 25]).await;
+}
+
+/// The network between two of three nodes is cut: from OTP 25 on nobody is left who sees both. What is registered before and meanwhile
+/// is everybody's once it is whole and the third has asked for each of them.
+pub(crate) async fn cut_between_two(bed: Bed) {
+    let subject = bed.subject().ticktime(TICKTIME).start().await;
+    let alice = bed.erl("alice", "a").ticktime(TICKTIME).start().await;
+    let zoe = bed.erl("zoe", "z").ticktime(TICKTIME).start().await;
+    let three = [subject.node(), alice.node(), zoe.node()];
+    for node in &three[..2] {
+        eval(&zoe, &joined_with(node), "ok").await;
+    }
+    agree(&zoe, &three).await;
+    let register = |when: &str, node: &str| {
+        format!(
+            "rpc:call('{node}', global, register_name, [{{{when}, '{node}'}}, global_watch:sleeper('{node}')])"
+        )
+    };
+    for node in three {
+        eval(&zoe, &register("before", node), "yes").await;
+    }
+    eval(&alice, "node_watch:start()", "ok").await;
+    bed.cut(alice.host(), bed.subject_host()).await;
+    let down = format!("length(node_watch:await('{}', 1, 25000)) > 0", subject.node());
+    eval(&alice, &down, "true").await;
+    subject
+        .await_event(&format!("nodedown {} ", alice.node()), 1, LIMIT)
+        .await;
+    if bed.release() >= 25 {
+        let apart = format!(
+            "(fun W() -> case {} -- nodes() of [] -> timer:sleep(20), W(); _ -> ok end end)()",
+            list(&three[..2])
+        );
+        eval(&zoe, &apart, "ok").await;
+    }
+    for beam in [&alice, &zoe] {
+        eval(beam, &register("meanwhile", beam.node()), "yes").await;
+    }
+    bed.heal().await;
+    for node in &three[..2] {
+        eval(&zoe, &joined_with(node), "ok").await;
+    }
+    // Where partitions may overlap, the two have to be asked to.
+    eval(&alice, &joined_with(subject.node()), "ok").await;
+    agree(&zoe, &three).await;
+    eval(&zoe, "length(global:registered_names())", "5").await;
+}
+
+/// `ok` once this node has asked for the other and both know each other.
+fn joined_with(node: &str) -> String {
+    format!(
+        "(fun W() -> net_adm:ping('{node}'), Known = fun(N) -> catch gen_server:call({{global_name_server, N}}, get_known) end, \
+         case catch lists:member('{node}', Known(node())) andalso lists:member(node(), Known('{node}')) of \
+         true -> ok; _ -> timer:sleep(20), W() end end)()"
+    )
+}
