@@ -39,7 +39,7 @@ fn list(term: &Term) -> Vec<Term> {
 }
 
 fn text(term: &Term) -> String {
-    term.as_str().expect("text").to_owned()
+    term.as_utf8().expect("text").to_owned()
 }
 
 impl Fixture {

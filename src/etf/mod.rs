@@ -102,7 +102,7 @@
 //! assert_eq!(walk.count(), 18);
 //! let View::Tuple(elements) = view.view() else { panic!() };
 //! let [binary, integer, float, list, map, big, bits, pid, port, reference, fun, record] = elements.array().ok_or("twelve")?;
-//! assert_eq!((binary.as_binary(), binary.as_str()), (Some(&b"text"[..]), Some("text")));
+//! assert_eq!((binary.as_binary(), binary.as_utf8()), (Some(&b"text"[..]), Some("text")));
 //! assert_eq!((integer.as_integer(), float.as_float()), (Some(1), Some(2.5)));
 //! let View::List(elements) = list.view() else { panic!() };
 //! let elements: Elements<'_> = elements;

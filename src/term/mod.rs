@@ -71,7 +71,7 @@ use std::sync::Arc;
 /// let elements: Vec<Term> = list.as_list().ok_or("a list")?.iter().collect();
 /// assert_eq!(elements[0].as_integer(), Some(1));
 /// assert_eq!(elements[1].as_float(), Some(2.5));
-/// assert_eq!(elements[2].as_str(), Some("text"));
+/// assert_eq!(elements[2].as_utf8(), Some("text"));
 /// assert_eq!(elements[2].as_binary().map(|bytes| bytes.len()), Some(4));
 /// assert_eq!(Term::atom("ok"), term!(ok));
 /// # Ok::<(), &str>(())
@@ -188,7 +188,7 @@ impl Term {
 
     /// The text of a binary that is UTF-8.
     #[must_use]
-    pub fn as_str(&self) -> Option<&str> {
+    pub fn as_utf8(&self) -> Option<&str> {
         std::str::from_utf8(self.as_binary()?).ok()
     }
 

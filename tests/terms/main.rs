@@ -207,7 +207,7 @@ fn each(judge: &mut Judge, report: &mut Report, terms: &[Term]) {
             ("~w", again.to_string(), plain),
             ("~0p", format!("{again:#}"), pretty),
         ] {
-            let theirs = theirs.as_str().unwrap();
+            let theirs = theirs.as_utf8().unwrap();
             if readable(term) && theirs.parse::<Term>().ok().as_ref() != Some(term) {
                 let read = theirs
                     .parse::<Term>()
@@ -244,7 +244,7 @@ fn texts(judge: &mut Judge, report: &mut Report, terms: &[Term]) {
             let read = read.as_binary().and_then(|bytes| etf::decode(bytes.clone()).ok());
             if read.as_ref() != Some(term) {
                 let read = read.map_or_else(|| "error".to_owned(), |term| term.to_string());
-                report.differ("their reading", term, text.as_str().unwrap(), &read);
+                report.differ("their reading", term, text.as_utf8().unwrap(), &read);
             }
         }
     }

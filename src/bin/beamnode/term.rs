@@ -347,7 +347,7 @@ fn json_scalar(out: &mut String, term: &Term) -> Result<(), Error> {
             "nil" | "undefined" | "null" => out.push_str("null"),
             text => json_text(out, text),
         },
-        Term::Binary(_) if term.as_str().is_some() => json_text(out, term.as_str().unwrap_or("")),
+        Term::Binary(_) if term.as_utf8().is_some() => json_text(out, term.as_utf8().unwrap_or("")),
         other => return Err(Error::Json(format!("{other:#}"))),
     }
     Ok(())

@@ -188,7 +188,7 @@ impl<'a> TermRef<'a> {
 
     /// The text, if it is a binary that is UTF-8.
     #[must_use]
-    pub fn as_str(self) -> Option<&'a str> {
+    pub fn as_utf8(self) -> Option<&'a str> {
         std::str::from_utf8(self.as_binary()?).ok()
     }
 
