@@ -3,7 +3,7 @@
 //! the cell's own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -166,11 +166,15 @@ impl Cell {
         }
         let release = self.release_of(host);
         let mut compiled = COMPILED.lock().await;
-        if !compiled.contains_key(&release) {
-            let ebin = built::copy()?.join(built::ebin(release));
-            compiled.insert(release, docker::compile(release, &tests(), &ebin).await);
+        match compiled.entry(release) {
+            Entry::Occupied(done) => done.get().clone(),
+            Entry::Vacant(entry) => {
+                let ebin = built::copy()?.join(built::ebin(release));
+                entry
+                    .insert(docker::compile(release, &tests(), &ebin).await)
+                    .clone()
+            }
         }
-        compiled.get(&release).cloned().unwrap_or(Ok(()))
     }
 
     /// Ends everything that cases started, and lets all packets through: the next case finds the cell as new.
