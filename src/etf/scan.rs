@@ -6,6 +6,7 @@
 
 use super::error::{DecodeError, DecodeErrorKind, Type};
 use super::tag;
+use crate::term::number::{small, trim};
 use crate::term::{MAX_REFERENCE_WORDS, is_short_enough};
 use std::hint::select_unpredictable;
 
@@ -317,13 +318,18 @@ pub(super) fn skip(rest: &mut Rest<'_>, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Takes an integer of at most 32 bits, which must come next.
+/// Takes an integer that fits in 64 bits, in whatever form, which must come next.
 pub(super) fn integer(rest: &mut Rest<'_>) -> Result<i64> {
-    match byte(rest)? {
-        tag::SMALL_INTEGER => Ok(byte(rest)?.into()),
-        tag::INTEGER => Ok(i32::from_be_bytes(chunk(rest)?).into()),
-        _ => Err(DecodeErrorKind::Expected(Type::Integer)),
-    }
+    let len = match byte(rest)? {
+        tag::SMALL_INTEGER => return Ok(byte(rest)?.into()),
+        tag::INTEGER => return Ok(i32::from_be_bytes(chunk(rest)?).into()),
+        tag::SMALL_BIG => byte(rest)?.into(),
+        tag::LARGE_BIG => word(rest)?,
+        _ => return Err(DecodeErrorKind::Expected(Type::Integer)),
+    };
+    let negative = byte(rest)? != 0;
+    let magnitude = rest.split_off(..len).ok_or(DecodeErrorKind::Truncated)?;
+    small(negative, trim(magnitude)).ok_or(DecodeErrorKind::Expected(Type::Integer))
 }
 
 /// Steps over integers of at most 32 bits until something else comes; no more than `left`, which is what is still to come.

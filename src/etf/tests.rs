@@ -1,6 +1,6 @@
 //! The codec against bytes that real nodes wrote.
 
-use super::{Atoms, DecodeErrorKind, RawTerm, decode, encode};
+use super::{Atoms, DecodeErrorKind, RawTerm, TermRef, decode, encode};
 use crate::term::{List, Term};
 
 /// Bytes as hexadecimal text.
@@ -67,4 +67,26 @@ fn a_raw_term_keeps_its_atoms_in_a_table() {
     assert_eq!(raw.decode().unwrap(), term);
     let lost = RawTerm::from_parts(raw.bytes().clone(), Atoms::NONE);
     assert_eq!(lost.decode().unwrap_err().kind, DecodeErrorKind::NoSuchAtom(0));
+}
+
+#[test]
+fn the_integers_of_a_fun_may_have_any_form() {
+    let head = [
+        131, 117, 0, 0, 0, 0, 103, 119, 1, b'n', 0, 0, 0, 1, 0, 0, 0, 0, 0, 119, 1, b'm',
+    ];
+    let fun = |integer: &[u8]| [&head, integer, integer].concat();
+    let usual = decode(fun(&[97, 1])).unwrap();
+    for form in [
+        &[98, 0, 0, 0, 1][..],
+        &[110, 1, 0, 1],
+        &[110, 2, 0, 1, 0],
+        &[111, 0, 0, 0, 1, 0, 1],
+    ] {
+        let bytes = fun(form);
+        assert_eq!(decode(bytes.clone()).unwrap(), usual);
+        let view = TermRef::parse(&bytes).unwrap();
+        assert_eq!(view.to_term().unwrap(), usual);
+    }
+    let large = fun(&[110, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert!(decode(large.clone()).is_err() && TermRef::parse(&large).is_err());
 }

@@ -1,7 +1,7 @@
 //! `io_lib:format/2` against real nodes.
 //!
-//! The committed cases in `fixtures/io` were evaluated by a node of each release; the tests that are ignored ask nodes anew, for formats
-//! and arguments made at random.
+//! The committed cases in `fixtures/io` were evaluated by a node of each release; a node of OTP 29 is asked anew, for formats and arguments made
+//! at random, `BEAMNODE_ROUNDS` times 500. Where there is none, the test says so, and fails if `BED_REQUIRE` demands it.
 
 mod node;
 mod random;
@@ -21,9 +21,17 @@ fn compare(range: PrintableRange) -> usize {
     let seed = variable("BEAMNODE_SEED", std::process::id().into());
     println!("BEAMNODE_SEED={seed}");
     let mut random = Random::new(seed);
-    let mut node = Evaluator::start(range);
+    let Some(mut node) = Evaluator::start(range) else {
+        let required = std::env::var("BED_REQUIRE").unwrap_or_default();
+        assert!(
+            !required.split(',').any(|release| release == "29"),
+            "OTP 29 is required"
+        );
+        println!("OTP 29: NOT COVERED; `tests/bed/images 29` makes it");
+        return 0;
+    };
     let (mut faults, mut errors, mut count) = (Vec::new(), 0, 0);
-    for _ in 0..variable("BEAMNODE_ROUNDS", 20) {
+    for _ in 0..variable("BEAMNODE_ROUNDS", 4) {
         let cases: Vec<_> = (0..500).map(|_| random.case()).collect();
         for case in node.evaluate(&cases) {
             count += 1;
@@ -40,13 +48,11 @@ fn compare(range: PrintableRange) -> usize {
 }
 
 #[test]
-#[ignore = "needs Docker and the images of the test bed"]
 fn random_formats_give_what_a_node_makes_of_them() {
     assert_eq!(compare(PrintableRange::Latin1), 0);
 }
 
 #[test]
-#[ignore = "needs Docker and the images of the test bed"]
 fn random_formats_give_what_a_node_makes_of_them_where_all_of_unicode_is_printable() {
     assert_eq!(compare(PrintableRange::Unicode), 0);
 }

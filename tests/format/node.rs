@@ -4,6 +4,7 @@ use beamnode::etf;
 use beamnode::otp::io::{Formatter, PrintableRange};
 use beamnode::term::{Atom, Term};
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// A format, its arguments as the node has them, and what it made of them.
@@ -66,63 +67,34 @@ pub(crate) struct Evaluator {
     from: ChildStdout,
 }
 
-/// Evaluates what it is sent. Some formats keep a node busy for ever, or until it has no memory left: these give `stuck`.
-const EVALUATOR: &str = r#"
-    Evaluate = fun({Format, Arguments}) ->
-        {Pid, Monitor} = spawn_opt(fun() ->
-            exit({result, try unicode:characters_to_binary(io_lib:format(Format, Arguments)) of
-                Text when is_binary(Text) -> Text;
-                _ -> error
-            catch _:_ -> error
-            end})
-        end, [monitor, {max_heap_size, #{size => 50000000, kill => true, error_logger => false}}]),
-        receive
-            {'DOWN', Monitor, process, Pid, {result, Result}} -> {Format, Arguments, Result};
-            {'DOWN', Monitor, process, Pid, _} -> {Format, Arguments, stuck}
-        after 5000 -> exit(Pid, kill), {Format, Arguments, stuck}
-        end
-    end,
-    Port = open_port({fd, 0, 1}, [{packet, 4}, binary, eof]),
-    Serve = fun(Serve) ->
-        receive
-            {Port, {data, Cases}} ->
-                port_command(Port, term_to_binary(lists:map(Evaluate, binary_to_term(Cases)))),
-                Serve(Serve);
-            {Port, eof} -> halt()
-        end
-    end,
-    Serve(Serve).
-"#;
-
 impl Evaluator {
-    /// A node with that range of printable characters.
-    pub(crate) fn start(range: PrintableRange) -> Self {
+    /// A node of OTP 29 with that range of printable characters, if it can be had.
+    pub(crate) fn start(range: PrintableRange) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let otp = folder.join("tests/bed/otp");
+        let available = Command::new(&otp).args(["29", "--available"]).status();
+        if !available.is_ok_and(|status| status.success()) {
+            return None;
+        }
         let flag = match range {
             PrintableRange::Latin1 => "latin1",
             PrintableRange::Unicode => "unicode",
         };
-        let mut node = Command::new("docker")
-            .args(["run", "--rm", "-i", "--network", "none"])
-            .arg("beamnode-otp:29")
-            .args([
-                "erl",
-                "+pc",
-                flag,
-                "-noinput",
-                "-boot",
-                "start_clean",
-                "-eval",
-                EVALUATOR,
-            ])
+        let evaluate =
+            format!("exec erl +pc {flag} -noinput -boot start_clean -eval \"$(cat $FOLDER/evaluate)\"");
+        let mut node = Command::new(&otp)
+            .arg("29")
+            .arg(folder.join("tests/format"))
+            .arg(evaluate)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        Self {
+        Some(Self {
             to: node.stdin.take().unwrap(),
             from: node.stdout.take().unwrap(),
             node,
-        }
+        })
     }
 
     pub(crate) fn evaluate(&mut self, cases: &[(Term, Term)]) -> Vec<Case> {
