@@ -166,20 +166,25 @@ pub(crate) async fn random_bytes(bed: Bed) {
 pub(crate) async fn half_handshakes(bed: Bed) {
     let subject = bed.subject().start().await;
     let witness = Witness::before(&bed, &subject).await;
-    // Each stops one message or part of one further than the one before.
-    let name = send_name("ghost@nowhere");
-    let mut nonsense = send_name("liar@nowhere");
-    nonsense.extend_from_slice(b"\0\x15r\0\0\0\0aaaaaaaaaaaaaaaa");
+    // Each stops one message or part of one further than the one before. Names of their own, lest one attempt stands in another's way.
+    let nonsense = |name: &str| {
+        let mut bytes = send_name(name);
+        bytes.extend_from_slice(b"\0\x15r\0\0\0\0aaaaaaaaaaaaaaaa");
+        bytes
+    };
+    let name = send_name("leaver@nowhere");
+    let further = nonsense("quitter@nowhere");
     for part in [
         &name[..1],
         &name[..2],
         &name[..10],
         &name,
-        &nonsense[..name.len() + 3],
+        &further[..send_name("quitter@nowhere").len() + 3],
     ] {
         let mut hanging_up = connect(&subject).await;
         hanging_up.write_all(part).await.expect("sent");
     }
+    let name = send_name("ghost@nowhere");
     let mut silent = Vec::new();
     for part in [&name[..1], &name[..10], &name] {
         let mut stream = connect(&subject).await;
@@ -187,7 +192,8 @@ pub(crate) async fn half_handshakes(bed: Bed) {
         silent.push(stream);
     }
     let mut wrong_digest = connect(&subject).await;
-    wrong_digest.write_all(&nonsense).await.expect("sent");
+    let bytes = nonsense("liar@nowhere");
+    wrong_digest.write_all(&bytes).await.expect("sent");
     assert_closed(&mut wrong_digest).await;
     subject.await_log(&["liar@nowhere", "cookie"]).await;
     for stream in &mut silent {
