@@ -2,7 +2,7 @@
 
 use super::error::SerdeError;
 use crate::etf::error::{DecodeError, DecodeErrorKind};
-use crate::etf::scan::{atom_bytes, byte, chunk, scan, short_integer, word};
+use crate::etf::scan::{atom_bytes, byte, chunk, scan, word};
 use crate::etf::view::{AtomRef, TermRef, View};
 use crate::etf::{Atoms, RawTerm, Writer, tag};
 use crate::term::number::{small, trim};
@@ -337,12 +337,7 @@ impl<'de> Source<'de> for BytesSource<'de> {
 
     #[inline]
     fn take_integer(&mut self) -> Option<i64> {
-        if let Some(window) = self.rest.first_chunk()
-            && let Some((value, size)) = short_integer(*window)
-        {
-            self.rest = self.rest.get(size..)?;
-            return Some(value);
-        }
+        // By jumps, though they may be guessed wrong: what is left stands in memory here, and a chain through that takes longer.
         match *self.rest {
             [tag::SMALL_INTEGER, value, ref rest @ ..] => {
                 self.rest = rest;
