@@ -53,6 +53,10 @@ fn outer() {
         "--init",
         "--network",
         "none",
+        "--hostname",
+        "here",
+        "--add-host",
+        "here:127.0.0.1",
         "--volume",
         &format!("{folder}:/bench:ro"),
     ]);

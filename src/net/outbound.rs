@@ -45,6 +45,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when there is room again, and at the end.
     room: Notify,
+    /// Held by the one whose turn it is to wait for room.
+    turn: tokio::sync::Mutex<()>,
     busy: watch::Sender<bool>,
     /// What both ends can do.
     flags: Flags,
@@ -88,6 +90,7 @@ impl Outbound {
         let shared = Shared {
             state: Mutex::new(state),
             room: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
             busy: watch::Sender::new(false),
             flags,
             limit,
@@ -111,24 +114,36 @@ impl Outbound {
         let _ = self.when_free(|_| ()).await;
     }
 
-    /// Does that once there is room.
+    /// Does that once there is room. Who waits does so in turn: one that sends much queues behind the others each time.
     async fn when_free(&self, act: impl FnOnce(MutexGuard<'_, State>)) -> Result<(), SendError> {
-        loop {
+        let Some(act) = self.if_free(act)? else {
+            return Ok(());
+        };
+        let _turn = self.shared.turn.lock().await;
+        let mut waiting = Some(act);
+        while let Some(act) = waiting {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notice is missed.
             room.as_mut().enable();
-            {
-                let state = self.lock();
-                if state.phase != Phase::Open {
-                    return Err(SendError::Closed);
-                }
-                if state.bytes() < self.shared.limit {
-                    act(state);
-                    return Ok(());
-                }
+            waiting = self.if_free(act)?;
+            if waiting.is_some() {
+                room.await;
             }
-            room.await;
+        }
+        Ok(())
+    }
+
+    /// Does that if there is room; gives it back if not.
+    fn if_free<F: FnOnce(MutexGuard<'_, State>)>(&self, act: F) -> Result<Option<F>, SendError> {
+        let state = self.lock();
+        match state.phase {
+            Phase::Open if state.bytes() < self.shared.limit => {
+                act(state);
+                Ok(None)
+            }
+            Phase::Open => Ok(Some(act)),
+            Phase::Closing | Phase::Overrun | Phase::Ended => Err(SendError::Closed),
         }
     }
 

@@ -413,6 +413,37 @@ async fn who_will_not_wait_is_told_why_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn one_that_sends_much_does_not_keep_others_from_sending() {
+    let [a, b] = pair(["c", "c"]).await;
+    let mut echo = b.process();
+    echo.register("echo").unwrap();
+    let echo = tokio::spawn(async move {
+        while let Some(message) = echo.recv().await {
+            if let Some(from) = message.term().unwrap().as_pid() {
+                echo.send(from.clone(), Term::NIL).await.unwrap();
+            }
+        }
+    });
+    let to = || ("echo", "b@localhost");
+    a.connect("b@localhost").await.unwrap();
+    let streamer = a.process();
+    let streaming = tokio::spawn(async move {
+        let large = Term::from(bytes::Bytes::from(vec![0; 2 * crate::net::DEFAULT_BUSY_LIMIT]));
+        while streamer.send(to(), &large).await.is_ok() {}
+    });
+    let mut me = a.process();
+    for _ in 0..20 {
+        me.send(to(), me.pid()).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(60), me.recv()).await;
+        answer.expect("it has its turn").unwrap();
+    }
+    a.shutdown().await;
+    streaming.await.unwrap();
+    b.shutdown().await;
+    echo.await.unwrap();
+}
+
+#[tokio::test]
 async fn where_a_node_listens_and_how_long_a_peer_may_take() {
     let node = Node::builder("here@localhost")
         .cookie(Cookie::new("c").unwrap())
