@@ -226,7 +226,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(attacks::wrong_cookie),
         case!(attacks::wrong_cookie_by_subject),
         case!(attacks::missing_flags),
-        case!(attacks::wrong_name),
+        case!(attacks::wrong_name).needs_hosts(),
         case!(attacks::random_bytes),
         case!(attacks::half_handshakes),
         case!(attacks::silent_connections),
