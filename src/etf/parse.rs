@@ -296,6 +296,7 @@ impl<'a> Parser<'a> {
             left,
         }) = self.nodes.get(open as usize)
         else {
+            place.open = NONE;
             return Ok(());
         };
         let go_on = |kind, len| Node::Open {
