@@ -9,9 +9,7 @@
 
 use crate::etf::Atoms;
 use crate::term::Atom;
-use bytes::{BufMut, BytesMut};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// How many atoms a cache holds: eight segments of 256.
 const SLOTS: usize = 2048;
@@ -145,7 +143,7 @@ fn take_text(input: &[u8], long: bool) -> Option<(&[u8], &[u8])> {
 /// Slots are taken in turn; when all are taken, the oldest entry that the message at hand does not refer to gives way.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    slots: HashMap<Atom, u16, BuildHasherDefault<AtomHasher>>,
+    slots: HashMap<Atom, u16, foldhash::fast::RandomState>,
     /// By slot, the atom and the last message that referred to it.
     entries: Vec<(Atom, u32)>,
     /// The slot whose turn it is, once all are taken.
@@ -153,6 +151,8 @@ pub(super) struct Outgoing {
     message: u32,
     /// The references of this message, in order.
     references: Vec<Reference>,
+    /// Those of the message before.
+    before: Vec<Reference>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,10 +161,14 @@ struct Reference {
     new: bool,
 }
 
+/// Among so few references a message's atoms are looked for one by one.
+const FEW: usize = 8;
+
 impl Outgoing {
     /// Begins a message whose payload refers to `atoms` by their place in that list, of which there must be no more than 255.
     pub(super) fn begin(&mut self, atoms: &[Atom]) {
         self.message = self.message.wrapping_add(1);
+        std::mem::swap(&mut self.references, &mut self.before);
         self.references.clear();
         for atom in atoms.iter().take(MAX_REFERENCES) {
             let reference = self.refer(atom);
@@ -175,13 +179,7 @@ impl Outgoing {
     /// The number by which the message refers to `atom`, which `own` of them are the payload's; `None` if it can list no
     /// more and must hold the atom in full.
     pub(super) fn reference(&mut self, atom: &Atom) -> Option<u8> {
-        let slot = self.slots.get(atom).copied();
-        let known = slot.and_then(|slot| {
-            self.references
-                .iter()
-                .position(|reference| reference.slot == slot)
-        });
-        if let Some(known) = known {
+        if let Some(known) = self.known(atom) {
             return u8::try_from(known).ok();
         }
         let next = self.references.len();
@@ -193,9 +191,28 @@ impl Outgoing {
         u8::try_from(next).ok()
     }
 
+    /// The place of an atom among the references that the message has already.
+    fn known(&self, atom: &Atom) -> Option<usize> {
+        if self.references.len() <= FEW {
+            return self
+                .references
+                .iter()
+                .position(|reference| self.is(*reference, atom));
+        }
+        let slot = *self.slots.get(atom)?;
+        self.references
+            .iter()
+            .position(|reference| reference.slot == slot)
+    }
+
+    /// Whether an atom of the message is new to the peer.
+    pub(super) fn has_new(&self) -> bool {
+        self.references.iter().any(|reference| reference.new)
+    }
+
     /// Writes the header of the message, from the number of its references on.
-    pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u8(u8::try_from(self.references.len()).unwrap_or(u8::MAX));
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.push(u8::try_from(self.references.len()).unwrap_or(u8::MAX));
         if self.references.is_empty() {
             return;
         }
@@ -211,7 +228,7 @@ impl Outgoing {
         };
         let mut pairs = self.references.chunks_exact(2);
         for pair in &mut pairs {
-            out.put_u8(
+            out.push(
                 pair.iter()
                     .rev()
                     .fold(0, |byte, reference| byte << 4 | nibble(reference)),
@@ -219,21 +236,28 @@ impl Outgoing {
         }
         // The nibble after the last tells how wide the lengths are.
         let last = pairs.remainder().first();
-        out.put_u8(last.map_or(u8::from(long), |reference| {
+        out.push(last.map_or(u8::from(long), |reference| {
             u8::from(long) << 4 | nibble(reference)
         }));
         for reference in &self.references {
-            out.put_u8((reference.slot & 0xff) as u8);
+            out.push((reference.slot & 0xff) as u8);
             if reference.new {
                 let text = self.text(*reference).as_bytes();
+                let [high, low] = u16::try_from(text.len()).unwrap_or_default().to_be_bytes();
                 if long {
-                    out.put_u16(u16::try_from(text.len()).unwrap_or_default());
-                } else {
-                    out.put_u8(u8::try_from(text.len()).unwrap_or_default());
+                    out.push(high);
                 }
-                out.put_slice(text);
+                out.push(low);
+                out.extend_from_slice(text);
             }
         }
+    }
+
+    /// Whether the reference is to this atom.
+    fn is(&self, reference: Reference, atom: &Atom) -> bool {
+        self.entries
+            .get(usize::from(reference.slot))
+            .is_some_and(|(entry, _)| entry == atom)
     }
 
     fn text(&self, reference: Reference) -> &str {
@@ -245,7 +269,13 @@ impl Outgoing {
     /// The slot of the atom, which takes one if it has none.
     fn refer(&mut self, atom: &Atom) -> Reference {
         let message = self.message;
-        if let Some(&slot) = self.slots.get(atom) {
+        // Messages of one kind follow one another: most likely the one before has the same atom in this place.
+        let before = self.before.get(self.references.len()).copied();
+        let slot = match before.filter(|before| self.is(*before, atom)) {
+            Some(before) => Some(before.slot),
+            None => self.slots.get(atom).copied(),
+        };
+        if let Some(slot) = slot {
             if let Some((_, last)) = self.entries.get_mut(usize::from(slot)) {
                 *last = message;
             }
@@ -277,38 +307,6 @@ impl Outgoing {
     }
 }
 
-/// Hashes atoms' text, eight bytes at a time. Not made to withstand texts that are chosen to collide: the worst they can do
-/// is that a look-up goes through the 2,048 entries of the connection they are sent on.
-#[derive(Debug, Default)]
-pub(super) struct AtomHasher(u64);
-
-impl AtomHasher {
-    fn add(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-impl Hasher for AtomHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.add(u64::from_le_bytes(*word));
-        }
-        if !rest.is_empty() {
-            self.add(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.add(byte.into());
-    }
-
-    fn finish(&self) -> u64 {
-        // The table takes its place from the low bits and a check from the high ones.
-        self.0 ^ self.0 >> 32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,9 +328,9 @@ mod tests {
     ) -> Vec<String> {
         out.begin(payload);
         let numbers: Vec<_> = control.iter().map(|atom| out.reference(atom)).collect();
-        let mut header = BytesMut::new();
+        let mut header = Vec::new();
         out.write(&mut header);
-        header.put_slice(b"rest");
+        header.extend_from_slice(b"rest");
         let (atoms, rest) = incoming.read(&header).unwrap();
         assert_eq!(rest, b"rest");
         for (atom, number) in control.iter().zip(numbers) {
@@ -377,7 +375,7 @@ mod tests {
             );
             assert_eq!(all, ["b", "alice@host", "c"]);
         }
-        let mut header = BytesMut::new();
+        let mut header = Vec::new();
         out.write(&mut header);
         assert_eq!(header.len(), 1 + 2 + 3, "no text");
     }

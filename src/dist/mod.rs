@@ -34,18 +34,21 @@ mod flags;
 mod fragment;
 pub mod handshake;
 mod name;
-mod outgoing;
+mod read_half;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod transmit;
+mod write_half;
 
 pub use atom_cache::HeaderError;
-pub use connection::{Connection, ConnectionError, DEFAULT_UNFINISHED_LIMIT, Settings};
+pub use connection::{Connection, DEFAULT_UNFINISHED_LIMIT, Settings};
 pub use control::{Control, ControlError, Unsendable};
 pub use cookie::{Cookie, CookieError, Digest};
 pub use flags::Flags;
 pub use fragment::FragmentError;
 pub use name::{NameError, NameKind, NodeName};
+pub use read_half::{ConnectionError, ReadHalf};
 pub use tick::Ticks;
 pub use transmit::Transmit;
+pub use write_half::WriteHalf;

@@ -276,7 +276,10 @@ fn a_payload_without_header_begins_with_131() {
     let mut pair = Pair::new(neither);
     let tuple = RawTerm::new(&term!({2, x, (pid(B, 1))})).inline();
     let frame = [b"\x70\x83".as_slice(), tuple.bytes(), b"\x61\x01"].concat();
-    assert_eq!(error(&mut pair.b, &frame), ConnectionError::NoVersion);
+    assert_eq!(
+        error(&mut pair.b, &frame),
+        ConnectionError::Control(ControlError::NoVersion { operation: 2 })
+    );
 }
 
 #[test]

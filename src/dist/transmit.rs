@@ -39,8 +39,21 @@ impl Transmit {
         }
     }
 
+    /// Adds what another has, and leaves that one empty.
+    pub(super) fn append(&mut self, more: &mut Self) {
+        // Of the two buffers one is filled while the other is written.
+        if self.has_remaining() {
+            self.seal();
+            self.length += std::mem::take(&mut more.length);
+            self.pieces.append(&mut more.pieces);
+            std::mem::swap(&mut self.tail, &mut more.tail);
+        } else {
+            std::mem::swap(self, more);
+        }
+    }
+
     /// Gives back what memory is not in use.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         if !self.has_remaining() {
             *self = Self::default();
         }

@@ -110,15 +110,31 @@ impl Decoder {
         start: usize,
         table: Option<Arc<[Atom]>>,
     ) -> Result<(Term, usize), DecodeError> {
+        if let Some(binary) = self.lone_binary(&source, start) {
+            return Ok(binary);
+        }
         let atoms = table.as_deref().unwrap_or_default();
         let (nodes, links, end) = Parser::new(&source, atoms, self.limits).run(start)?;
-        let block = Arc::new(Block {
+        let block = Block {
             nodes,
             source,
             table,
             links,
-        });
-        Ok((block.term(0), end))
+        };
+        Ok((block.into_term(), end))
+    }
+
+    /// The term at an offset, if it is a binary: the one term of any size that needs no nodes.
+    fn lone_binary(&self, source: &Bytes, start: usize) -> Option<(Term, usize)> {
+        let [tag::BINARY, a, b, c, d] = *source.get(start..)?.first_chunk()? else {
+            return None;
+        };
+        let begin = start + 5;
+        let end = begin.checked_add(u32::from_be_bytes([a, b, c, d]) as usize)?;
+        if end > source.len() || self.limits.parts == 0 {
+            return None;
+        }
+        Some((Term::Binary(source.slice(begin..end)), end))
     }
 
     /// Decodes what `term_to_binary(Term, [local])` wrote: the node's own identifiers come without its name.
@@ -128,13 +144,13 @@ impl Decoder {
         let (nodes, links, end) = Parser::new(&source, &[], self.limits)
             .with_local_node()
             .run(START)?;
-        let block = Arc::new(Block {
+        let block = Block {
             nodes,
             source,
             table: None,
             links,
-        });
-        Ok((block.term(0), end))
+        };
+        Ok((block.into_term(), end))
     }
 }
 

@@ -7,6 +7,7 @@ use super::raw::{Atoms, MAX_ATOMS, RawTerm};
 use super::tag;
 use crate::term::walk::PidRef;
 use crate::term::{Atom, Pid, Port, Reference, Term, mask};
+use bytes::Bytes;
 use std::hint::select_unpredictable;
 
 /// Encodes a term, version byte first.
@@ -180,6 +181,24 @@ impl Writer {
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Atoms) {
         (self.bytes, Atoms::from(self.table.unwrap_or_default()))
+    }
+
+    /// What has been written; the writer can be used again. Much is passed on as it is, a little copied, so that the room for it is kept.
+    pub(super) fn take_bytes(&mut self) -> Bytes {
+        if self.bytes.len() > KEPT {
+            return std::mem::take(&mut self.bytes).into();
+        }
+        let bytes = Bytes::copy_from_slice(&self.bytes);
+        self.bytes.clear();
+        bytes
+    }
+
+    /// The atoms that what was written refers to.
+    pub(super) fn take_atoms(&mut self) -> Atoms {
+        match &mut self.table {
+            Some(table) if !table.is_empty() => table.drain(..).collect(),
+            _ => Atoms::NONE,
+        }
     }
 
     /// How many bytes have been written.
@@ -486,6 +505,9 @@ fn float_text(value: f64) -> [u8; 31] {
 
 /// How much room an encoder begins with: enough for most messages.
 const ROOM: usize = 256;
+
+/// How much room is kept by a writer that is used again.
+const KEPT: usize = 4 * 1024;
 
 /// The most elements of a list that is written as a string.
 const MAX_STRING: usize = 65535;

@@ -6,11 +6,16 @@ use super::error::DecodeError;
 use super::scan::scan;
 use crate::term::{Atom, Term};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 
 /// How many atoms a table can have.
 pub(crate) const MAX_ATOMS: usize = 255;
+
+thread_local! {
+    static WRITER: Cell<Option<Writer>> = const { Cell::new(None) };
+}
 
 /// The atoms that a message of the distribution brings: what the tag `ATOM_CACHE_REF` in its terms refers to by number.
 ///
@@ -21,6 +26,15 @@ pub struct Atoms(Option<Arc<[Atom]>>);
 impl Atoms {
     /// No atoms.
     pub const NONE: Self = Self(None);
+
+    /// Whether both are one table, and not only equal.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    }
 
     pub(crate) fn shared(&self) -> Option<Arc<[Atom]>> {
         self.0.clone()
@@ -39,7 +53,8 @@ impl From<Vec<Atom>> for Atoms {
 
 impl FromIterator<Atom> for Atoms {
     fn from_iter<I: IntoIterator<Item = Atom>>(atoms: I) -> Self {
-        atoms.into_iter().collect::<Vec<_>>().into()
+        let atoms: Arc<[Atom]> = atoms.into_iter().collect();
+        Self(Some(atoms).filter(|atoms| !atoms.is_empty()))
     }
 }
 
@@ -77,13 +92,16 @@ impl RawTerm {
     /// Encodes a value, its atoms in a table.
     #[must_use]
     pub fn new<T: Encode + ?Sized>(value: &T) -> Self {
-        let mut writer = Writer::with_atoms(&Atoms::NONE);
+        // The writer is used again, but for what it has written if that is much: the bytes of a message are allocated once, when it is
+        // known how many they are. A value that in turn has another encoded meets an empty place, and makes a writer of its own.
+        let mut writer = WRITER.take().unwrap_or_else(|| Writer::with_atoms(&Atoms::NONE));
         value.encode(&mut writer);
-        let (bytes, atoms) = writer.into_parts();
-        Self {
-            bytes: bytes.into(),
-            atoms,
-        }
+        let raw = Self {
+            bytes: writer.take_bytes(),
+            atoms: writer.take_atoms(),
+        };
+        WRITER.set(Some(writer));
+        raw
     }
 
     /// Bytes as they came, which may be anything.

@@ -5,7 +5,7 @@
 
 use super::link::{CloseReason, Link, Router};
 use super::outbound::Outbound;
-use crate::dist::{Connection, ConnectionError, Control};
+use crate::dist::{ConnectionError, ReadHalf, Transmit};
 use bytes::Buf;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -29,10 +29,10 @@ const ROUNDS: usize = 16;
 #[derive(Debug)]
 pub struct Driver<T = TcpStream> {
     link: Link<T>,
-    connection: Connection,
+    connection: ReadHalf,
     outbound: Ending,
-    /// What was taken from the queue; empty between rounds.
-    taken: Vec<Control>,
+    /// What was taken from there and is not written yet.
+    unwritten: Transmit,
 }
 
 /// Ends the queue when it is dropped.
@@ -46,12 +46,12 @@ impl Drop for Ending {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
-    pub(super) fn new(link: Link<T>, connection: Connection, outbound: Outbound) -> Self {
+    pub(super) fn new(link: Link<T>, connection: ReadHalf, outbound: Outbound) -> Self {
         Self {
             link,
             connection,
             outbound: Ending(outbound),
-            taken: Vec::new(),
+            unwritten: Transmit::default(),
         }
     }
 
@@ -92,8 +92,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             }
             while sleep.as_mut().poll(cx).is_ready() {
                 ticked = true;
-                if let Err(error) = self.connection.handle_timeout(clock()) {
-                    return Poll::Ready(error.into());
+                match self.connection.handle_timeout(clock()) {
+                    Ok(true) => self.outbound.0.tick(&mut self.unwritten),
+                    Ok(false) => {}
+                    Err(error) => return Poll::Ready(error.into()),
                 }
                 if self.link.input.is_empty() {
                     self.link.input = bytes::BytesMut::new();
@@ -136,11 +138,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
 
     /// Takes what was sent since the last time. Ready if there was something, or with why the connection is to be closed.
     fn take(&mut self, cx: &Context<'_>, now: Instant) -> Poll<Option<CloseReason>> {
-        let backlog = self.connection.queued_bytes();
-        let closing = self.outbound.0.poll_take(cx, backlog, &mut self.taken);
-        for control in self.taken.drain(..) {
-            self.connection.send(control);
-        }
+        let closing = self.outbound.0.poll_take(cx, &mut self.unwritten);
         if let Some((ticks, transition)) = self.outbound.0.take_ticks() {
             self.connection.set_ticks(ticks, transition, now);
         }
@@ -150,19 +148,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
     /// Writes as much as the socket takes. `true` if that was something.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
         let mut any = false;
-        loop {
-            let transmit = self.connection.transmit();
-            if !transmit.has_remaining() {
-                break;
-            }
+        while self.unwritten.has_remaining() {
             let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = transmit.chunks_vectored(&mut slices);
+            let count = self.unwritten.chunks_vectored(&mut slices);
             let slices = slices.get(..count).unwrap_or_default();
             match Pin::new(&mut self.link.io).poll_write_vectored(cx, slices) {
                 Poll::Ready(Ok(0)) => return Err(self.closed()),
                 Poll::Ready(Ok(written)) => {
                     any = true;
-                    self.connection.handle_written(now, written);
+                    self.connection.handle_written(now);
+                    self.unwritten.advance(written);
                 }
                 Poll::Ready(Err(error)) => return Err(self.failed(error)),
                 Poll::Pending => break,

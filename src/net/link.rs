@@ -115,16 +115,17 @@ impl<T> Link<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     /// Splits the connection into the sending end and the task, which runs once [`Driver::run`] is polled.
     pub fn open(self, options: LinkOptions) -> (Outbound, Driver<T>) {
-        let outbound = Outbound::new(
-            self.established.peer.negotiated,
-            options.busy_limit,
-            options.unread_limit,
-        );
         let settings = dist::Settings {
             ticks: options.ticks,
             unfinished_limit: options.unfinished_limit,
         };
-        let connection = Connection::new(&self.established, settings, clock());
-        (outbound.clone(), Driver::new(self, connection, outbound))
+        let (read, write) = Connection::new(&self.established, settings, clock()).into_split();
+        let outbound = Outbound::new(
+            write,
+            self.established.peer.negotiated,
+            options.busy_limit,
+            options.unread_limit,
+        );
+        (outbound.clone(), Driver::new(self, read, outbound))
     }
 }

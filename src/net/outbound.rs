@@ -1,11 +1,12 @@
 //! The way out: what processes send over a connection, until the task that owns the socket takes it.
 //!
-//! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
+//! Who sends makes the bytes of the message, under a lock that guards the connection's writing half; the task only writes them. The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
 //! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
 //! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
 use super::link::CloseReason;
-use crate::dist::{Control, Flags, Ticks, Unsendable};
+use crate::dist::{Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
+use bytes::Buf;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -55,9 +56,7 @@ struct Shared {
 }
 
 struct State {
-    queue: Vec<Control>,
-    /// The bytes of `queue`.
-    queued: usize,
+    write: WriteHalf,
     /// The bytes that the driver has taken and not yet written.
     backlog: usize,
     phase: Phase,
@@ -78,10 +77,9 @@ enum Phase {
 }
 
 impl Outbound {
-    pub(super) fn new(flags: Flags, limit: usize, unread_limit: usize) -> Self {
+    pub(super) fn new(write: WriteHalf, flags: Flags, limit: usize, unread_limit: usize) -> Self {
         let state = State {
-            queue: Vec::new(),
-            queued: 0,
+            write,
             backlog: 0,
             phase: Phase::Open,
             ticks: None,
@@ -106,7 +104,7 @@ impl Outbound {
     /// Dropping the future before it is done sends nothing.
     pub async fn send(&self, control: Control) -> Result<(), SendError> {
         control.check(self.shared.flags)?;
-        self.when_free(|state| self.push(state, control)).await
+        self.when_free(|state| self.push(state, &control)).await?
     }
 
     /// Waits while the connection is busy. Ready also when it has ended.
@@ -115,64 +113,52 @@ impl Outbound {
     }
 
     /// Does that once there is room. Who waits does so in turn: one that sends much queues behind the others each time.
-    async fn when_free(&self, act: impl FnOnce(MutexGuard<'_, State>)) -> Result<(), SendError> {
-        let Some(act) = self.if_free(act)? else {
-            return Ok(());
-        };
+    async fn when_free<T>(&self, act: impl FnOnce(MutexGuard<'_, State>) -> T) -> Result<T, SendError> {
+        if let Some(state) = self.if_free()? {
+            return Ok(act(state));
+        }
         let _turn = self.shared.turn.lock().await;
-        let mut waiting = Some(act);
-        while let Some(act) = waiting {
+        loop {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notice is missed.
             room.as_mut().enable();
-            waiting = self.if_free(act)?;
-            if waiting.is_some() {
-                room.await;
+            if let Some(state) = self.if_free()? {
+                return Ok(act(state));
             }
+            room.await;
         }
-        Ok(())
     }
 
-    /// Does that if there is room; gives it back if not.
-    fn if_free<F: FnOnce(MutexGuard<'_, State>)>(&self, act: F) -> Result<Option<F>, SendError> {
+    /// The state, if there is room.
+    fn if_free(&self) -> Result<Option<MutexGuard<'_, State>>, SendError> {
         let state = self.lock();
         match state.phase {
-            Phase::Open if state.bytes() < self.shared.limit => {
-                act(state);
-                Ok(None)
-            }
-            Phase::Open => Ok(Some(act)),
+            Phase::Open if state.bytes() < self.shared.limit => Ok(Some(state)),
+            Phase::Open => Ok(None),
             Phase::Closing | Phase::Overrun | Phase::Ended => Err(SendError::Closed),
         }
     }
 
     /// Sends unless the connection is busy.
-    pub fn try_send(&self, control: Control) -> Result<(), SendError> {
-        control.check(self.shared.flags)?;
-        let state = self.lock();
-        match state.phase {
-            Phase::Open if state.bytes() < self.shared.limit => {
-                self.push(state, control);
-                Ok(())
-            }
-            Phase::Open => Err(SendError::Busy),
-            Phase::Closing | Phase::Overrun | Phase::Ended => Err(SendError::Closed),
+    pub fn try_send(&self, control: &Control) -> Result<(), SendError> {
+        if let Some(state) = self.if_free()? {
+            return self.push(state, control);
         }
+        control.check(self.shared.flags)?;
+        Err(SendError::Busy)
     }
 
     /// Sends even if the connection is busy: for what answers the peer, or tells it of an end, and must not wait.
     ///
     /// The connection ends when more than its [`unread_limit`](super::LinkOptions::unread_limit) waits to be written.
     pub fn send_now(&self, control: Control) -> Result<(), SendError> {
-        control.check(self.shared.flags)?;
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(SendError::Closed);
         }
         if state.bytes().saturating_add(control.size()) <= self.shared.unread_limit {
-            self.push(state, control);
-            return Ok(());
+            return self.push(state, &control);
         }
         state.phase = Phase::Overrun;
         let driver = state.driver.take();
@@ -233,9 +219,8 @@ impl Outbound {
         self.lock().bytes()
     }
 
-    fn push(&self, mut state: MutexGuard<'_, State>, control: Control) {
-        state.queued += control.size();
-        state.queue.push(control);
+    fn push(&self, mut state: MutexGuard<'_, State>, control: &Control) -> Result<(), SendError> {
+        state.write.send(control)?;
         let busy = state.bytes() >= self.shared.limit;
         let driver = state.driver.take();
         if busy {
@@ -245,6 +230,7 @@ impl Outbound {
         if let Some(driver) = driver {
             driver.wake();
         }
+        Ok(())
     }
 
     /// Under the lock, so that the last to change it is right.
@@ -258,17 +244,12 @@ impl Outbound {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The driver takes what is queued, having still `backlog` bytes to write of what it took before. Ready when there was
+    /// The driver takes what is ready to be written and adds it to what it has not written yet. Ready when there was
     /// something, or the connection is to be closed: then with why.
-    pub(super) fn poll_take(
-        &self,
-        cx: &Context<'_>,
-        backlog: usize,
-        into: &mut Vec<Control>,
-    ) -> Poll<Option<CloseReason>> {
+    pub(super) fn poll_take(&self, cx: &Context<'_>, unwritten: &mut Transmit) -> Poll<Option<CloseReason>> {
         let mut state = self.lock();
-        std::mem::swap(&mut state.queue, into);
-        state.backlog = backlog + std::mem::take(&mut state.queued);
+        let any = state.write.take(unwritten);
+        state.backlog = unwritten.remaining();
         let closing = match state.phase {
             Phase::Closing => Some(CloseReason::Disconnected),
             Phase::Overrun => Some(CloseReason::Unread(state.bytes())),
@@ -279,7 +260,7 @@ impl Outbound {
         if free {
             self.set_busy(false);
         }
-        let idle = into.is_empty() && closing.is_none();
+        let idle = !any && closing.is_none();
         if idle
             && !state
                 .driver
@@ -300,12 +281,22 @@ impl Outbound {
         self.lock().ticks.take()
     }
 
+    /// A tick is due; and what memory is not in use is given back.
+    pub(super) fn tick(&self, unwritten: &mut Transmit) {
+        unwritten.release();
+        let mut state = self.lock();
+        if !unwritten.has_remaining() {
+            state.write.tick();
+        }
+        state.write.release();
+    }
+
     /// The connection has ended: nothing can be sent any more.
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.phase = Phase::Ended;
-        state.queue = Vec::new();
-        (state.queued, state.backlog, state.driver) = (0, 0, None);
+        state.write = WriteHalf::new(self.shared.flags);
+        (state.backlog, state.driver) = (0, None);
         self.set_busy(false);
         drop(state);
         self.shared.room.notify_waiters();
@@ -314,7 +305,7 @@ impl Outbound {
 
 impl State {
     fn bytes(&self) -> usize {
-        self.queued + self.backlog
+        self.write.bytes() + self.backlog
     }
 }
 

@@ -433,13 +433,13 @@ async fn busy_and_free() {
     let mut busy = there.watch_busy();
     let running = tokio::spawn(driver.run(|_: Control| {}));
     let mut sent = 0;
-    while there.try_send(numbered(sent, 10_000)).is_ok() {
+    while there.try_send(&numbered(sent, 10_000)).is_ok() {
         sent += 1;
         tokio::task::yield_now().await;
     }
     assert!((10..20).contains(&sent), "{sent}");
     assert!(there.is_busy());
-    assert_eq!(there.try_send(numbered(sent, 1)), Err(SendError::Busy));
+    assert_eq!(there.try_send(&numbered(sent, 1)), Err(SendError::Busy));
     busy.wait_for(|busy| *busy).await.unwrap();
     // What must not wait does not.
     there.send_now(numbered(sent, 1)).unwrap();
@@ -471,7 +471,7 @@ async fn waiting_ends_with_the_connection() {
         ..LinkOptions::default()
     });
     let running = tokio::spawn(driver.run(|_: Control| {}));
-    while there.try_send(numbered(0, 1_000_000)).is_ok() {}
+    while there.try_send(&numbered(0, 1_000_000)).is_ok() {}
     let waiting = {
         let there = there.clone();
         tokio::spawn(async move { there.send(numbered(0, 1)).await })

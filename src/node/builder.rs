@@ -1,6 +1,5 @@
 //! What a node is started with, and the start.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -411,7 +410,7 @@ impl Builder {
                 rand::random_range(4..=u32::MAX)
             },
             cookie,
-            cookies: Mutex::new(HashMap::new()),
+            cookies: Mutex::default(),
             flags: if hidden {
                 Flags::OFFERED_HIDDEN
             } else {

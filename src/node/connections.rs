@@ -4,9 +4,8 @@
 //! way to one of the peer passes its waiters on. The rules are in [`arbitration`](crate::dist::arbitration); this is the
 //! table that they speak of.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
@@ -15,6 +14,7 @@ use super::reconnect::AutoConnect;
 use super::signal::Outbox;
 use super::table::Number;
 use super::{ConnectError, DownReason};
+use super::{HashMap, HashSet};
 use crate::dist::arbitration::{self, Held, Verdict};
 use crate::dist::handshake::Peer;
 use crate::dist::{Flags, NodeName};
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     /// Which process each monitor of the peer is on that is on a name: the name may be another's when it is taken away.
     named: Mutex<HashMap<Reference, Number>>,
     /// Why this side ends it, once it does.
-    closing: Mutex<Option<DownReason>>,
+    closing: OnceLock<DownReason>,
     /// Whether it is off the table.
     gone: watch::Sender<bool>,
 }
@@ -100,16 +100,13 @@ impl Connection {
 
     /// Ends the connection from this side; `reason` is what everybody is told.
     pub(crate) fn close(&self, reason: DownReason) {
-        self.closing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(reason);
+        let _ = self.closing.set(reason);
         self.outbound.close();
     }
 
     /// Why this side has ended the connection, if it has.
     pub(crate) fn closing(&self) -> Option<DownReason> {
-        *self.closing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.closing.get().copied()
     }
 
     /// The connection has ended: the processes to tell. None can be attached any more.
@@ -267,16 +264,15 @@ impl Connections {
         if self.stopped.load(Ordering::Relaxed) {
             return Wanted::Stopped;
         }
-        let is_held = slots
-            .get(node)
-            .is_some_and(|slot| slot.up.is_some() || slot.attempt.is_some());
+        let held = slots.get(node);
+        if let Some(up) = held.and_then(|slot| slot.up.as_ref()) {
+            return Wanted::Up(Arc::clone(up));
+        }
+        let is_held = held.is_some_and(|slot| slot.attempt.is_some());
         if !is_held && reason == Reason::Use && !self.connects_to(node) {
             return Wanted::NotAutomatic;
         }
         let slot = slots.entry(node.clone()).or_default();
-        if let Some(up) = &slot.up {
-            return Wanted::Up(Arc::clone(up));
-        }
         if let Some(attempt) = &slot.attempt {
             return Wanted::Wait(Waiter(attempt.outcome.subscribe()));
         }
@@ -389,9 +385,9 @@ impl Connections {
             id,
             peer,
             outbound,
-            attached: Mutex::new(Some(HashSet::new())),
-            named: Mutex::new(HashMap::new()),
-            closing: Mutex::new(None),
+            attached: Mutex::new(Some(HashSet::default())),
+            named: Mutex::new(HashMap::default()),
+            closing: OnceLock::new(),
             gone: watch::Sender::new(false),
         });
         slot.up = Some(Arc::clone(&connection));

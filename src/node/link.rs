@@ -306,6 +306,7 @@ pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given
         let route = Route {
             node: node.clone(),
             connection: Arc::clone(&connection),
+            out: Outbox::default(),
         };
         let ended = driver.run(route).await;
         let reason = match &ended {
@@ -353,12 +354,18 @@ pub(super) fn stop_without(node: &Node, peer: &Atom) {
 struct Route {
     node: Node,
     connection: Arc<Connection>,
+    /// Empty between signals.
+    out: Outbox,
 }
 
 impl Router for Route {
     fn control(&mut self, signal: Control) {
-        let mut out = Outbox::default();
-        self.node.deliver_here(signal, Some(&self.connection), &mut out);
-        self.node.deliver(out);
+        let Self {
+            node,
+            connection,
+            out,
+        } = self;
+        node.deliver_here(signal, Some(connection), out);
+        node.deliver_all(out);
     }
 }

@@ -5,11 +5,11 @@
 //! acknowledged that very identifier, and a link set up in between makes it active again. Both ends of a pair on one
 //! node change at once, under both locks, so that there nothing crosses.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::HashMap;
 use super::connections::Connection;
 use crate::term::Pid;
 
@@ -40,7 +40,7 @@ pub(crate) struct Links {
 impl Default for Links {
     fn default() -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             last_id: NonZeroU64::MIN,
         }
     }

@@ -15,9 +15,9 @@ pub enum Message {
     /// A message that somebody sent.
     Term(RawTerm),
     /// An exit signal to a process that traps exits: `{'EXIT', From, Reason}`.
-    Exit(Exit),
+    Exit(Box<Exit>),
     /// A monitor fired: `{'DOWN', Reference, process, Item, Reason}`, or with another tag in place of `'DOWN'`.
-    Down(Down),
+    Down(Box<Down>),
 }
 
 impl Message {
@@ -28,22 +28,17 @@ impl Message {
     pub fn term(&self) -> Result<Term, DecodeError> {
         match self {
             Self::Term(raw) => raw.decode(),
-            Self::Exit(Exit { from, reason }) => Ok(Term::from((
+            Self::Exit(exit) => Ok(Term::from((
                 Atom::from_static("EXIT"),
-                from.clone(),
-                reason.decode()?,
+                exit.from.clone(),
+                exit.reason.decode()?,
             ))),
-            Self::Down(Down {
-                reference,
-                item,
-                reason,
-                tag,
-            }) => Ok(Term::from((
-                tag.as_deref().cloned().unwrap_or_else(|| Term::atom("DOWN")),
-                reference.clone(),
+            Self::Down(down) => Ok(Term::from((
+                down.tag.as_deref().cloned().unwrap_or_else(|| Term::atom("DOWN")),
+                down.reference.clone(),
                 Atom::from_static("process"),
-                item.term(),
-                reason.decode()?,
+                down.item.term(),
+                down.reason.decode()?,
             ))),
         }
     }

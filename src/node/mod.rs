@@ -84,7 +84,6 @@ pub use reconnect::{AutoConnect, Backoff, KeptConnected};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub use ticktime::TicktimeChange;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -106,6 +105,10 @@ use naming::Names;
 use signal::{Outbox, Receiver};
 use table::{Number, Table};
 use ticktime::Ticktime;
+
+/// Keys are what peers choose, names and references: hashed with a seed, but fast.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
 /// A running node. Cheap to clone; the node runs until [`shutdown`](Self::shutdown), or until its runtime ends.
 #[derive(Debug, Clone)]
@@ -662,49 +665,62 @@ impl Node {
         })
     }
 
-    /// Which node a message of a process of this one goes to, and the message.
-    fn message(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(Atom, Control), SendError> {
-        if !from.is_alive() {
-            return Err(SendError::Exited);
-        }
-        if let Destination::Name(name) = &to
-            && self.0.table.whereis(name).is_none()
-        {
-            return Err(SendError::NotRegistered { name: name.clone() });
-        }
-        let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
-        Ok((node, send(from.pid(), to, message)))
-    }
-
     /// Sends a message of a process of this node, waiting while the connection is busy.
     async fn send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
-        let (node, signal) = self.message(from, to, message)?;
-        let Some(via) = self.route_to(&node).await? else {
-            self.deliver(Outbox::of(signal));
-            return Ok(());
-        };
-        let sent = if via.outbound.is_busy() {
-            via.outbound.send(signal).await
-        } else {
-            from.while_alive(|| via.outbound.send_now(signal))
-                .ok_or(SendError::Exited)?
-        };
-        sent.map_err(|error| not_sent(error, node))
+        match self.send_at_once(from, to, message)? {
+            None => Ok(()),
+            Some((node, signal)) => self.send_signal(node, signal).await,
+        }
     }
 
     /// Sends a message of a process of this node if that takes no waiting.
     fn try_send_from(&self, from: &Cell, to: Destination, message: RawTerm) -> Result<(), SendError> {
-        let (node, signal) = self.message(from, to, message)?;
-        let Some(route) = self.route_now(&node) else {
-            return Err(SendError::NotConnected { node });
+        match self.send_at_once(from, to, message)? {
+            None => Ok(()),
+            Some((node, _)) if self.0.connections.up(&node).is_some() => Err(SendError::Busy { node }),
+            Some((node, _)) => Err(SendError::NotConnected { node }),
+        }
+    }
+
+    /// Sends a message of a process of this node, unless it has to wait, for room or for a connection: then gives it back with the node
+    /// that it goes to.
+    fn send_at_once(
+        &self,
+        from: &Cell,
+        to: Destination,
+        message: RawTerm,
+    ) -> Result<Option<(Atom, Control)>, SendError> {
+        if let Destination::Name(name) = &to
+            && self.0.table.whereis(name).is_none()
+        {
+            return Err(if from.is_alive() {
+                SendError::NotRegistered { name: name.clone() }
+            } else {
+                SendError::Exited
+            });
+        }
+        let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
+        let signal = send(from.pid(), to, message);
+        if node == self.0.atom {
+            if !from.is_alive() {
+                return Err(SendError::Exited);
+            }
+            let mut out = Outbox::default();
+            self.deliver_here(signal, None, &mut out);
+            self.deliver(out);
+            return Ok(None);
+        }
+        // One that is being closed is worth waiting for.
+        let up = self.0.connections.up(&node);
+        let sent = match up.filter(|via| via.closing().is_none()) {
+            Some(via) => from.while_alive(|| via.outbound.try_send(&signal)),
+            None => from.while_alive(|| Err(net::SendError::Busy)),
         };
-        let Some(via) = route else {
-            self.deliver(Outbox::of(signal));
-            return Ok(());
-        };
-        from.while_alive(|| via.outbound.try_send(signal))
-            .ok_or(SendError::Exited)?
-            .map_err(|error| not_sent(error, node))
+        match sent.ok_or(SendError::Exited)? {
+            Ok(()) => Ok(None),
+            Err(net::SendError::Busy) => Ok(Some((node, signal))),
+            Err(error) => Err(not_sent(error, node)),
+        }
     }
 
     /// Sends a signal to `node`, connecting if need be and waiting while the connection is busy.
@@ -730,12 +746,17 @@ impl Node {
 
     /// Delivers what is in `out`, and what comes of it, until nothing is left. Never waits.
     fn deliver(&self, mut out: Outbox) {
+        self.deliver_all(&mut out);
+    }
+
+    /// The same, and leaves it empty.
+    fn deliver_all(&self, out: &mut Outbox) {
         loop {
             for ended in out.ended.drain(..) {
                 self.0.table.remove(&ended);
             }
             if let Some(signal) = out.near.pop_front() {
-                self.deliver_here(signal, None, &mut out);
+                self.deliver_here(signal, None, out);
             } else if let Some(start) = out.starts.pop_front() {
                 start.begin(self);
             } else {
@@ -751,6 +772,20 @@ impl Node {
         {
             return out.refuse(signal, via);
         }
+        // What most signals are, without carrying all of it on.
+        let signal = match signal {
+            Control::Send(control::Send {
+                to: Target::Pid(pid),
+                message,
+                ..
+            }) => {
+                if let Some(cell) = self.cell(&pid) {
+                    cell.take(message, out);
+                }
+                return;
+            }
+            signal => signal,
+        };
         let cell = match signal::receiver(&signal) {
             Receiver::Pid(pid) => self.cell(pid),
             Receiver::Name(name) => match (&signal, via) {

@@ -3,10 +3,10 @@
 //! A pid's `id` has 15 bits and its `serial` 13: OTP 23 ends the connection over anything larger. So there are 2²⁸
 //! pids, handed out in turn; one comes round again only when all others were used.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::HashMap;
 use super::cell::Cell;
 use super::signal::Ended;
 use crate::term::{Atom, Pid};

@@ -284,7 +284,25 @@ impl Block {
             block: Arc::clone(self),
             at,
         };
-        match self.node(at) {
+        self.leaf(at).unwrap_or_else(|| self.compound(at, handle))
+    }
+
+    /// The term that the block holds.
+    pub(crate) fn into_term(self) -> Term {
+        let Some(leaf) = self.leaf(0) else {
+            let block = Arc::new(self);
+            let handle = || Handle {
+                block: Arc::clone(&block),
+                at: 0,
+            };
+            return block.compound(0, handle);
+        };
+        leaf
+    }
+
+    /// The term at this place, if it needs nothing further of the block.
+    fn leaf(&self, at: u32) -> Option<Term> {
+        Some(match self.node(at) {
             Node::Integer(value) => Term::Integer(value),
             Node::Float(value) => Term::Float(Float::from_finite(value)),
             Node::BigInteger {
@@ -300,9 +318,6 @@ impl Block {
             Node::BitString { bits, len, offset } => {
                 Term::BitString(BitString::from_parts(self.shared(offset, len), bits))
             }
-            Node::Tuple { .. } => Term::Tuple(Tuple::from_handle(handle())),
-            Node::List { len, .. } => Term::List(List::from_handle(handle(), len)),
-            Node::Map { .. } => Term::Map(Map::from_handle(handle())),
             Node::Pid { .. } => Term::Pid(self.pid(at)),
             Node::Port { old, creation, id } => {
                 Term::Port(Port::in_form(self.atom(at + 1), id, creation, old))
@@ -316,10 +331,24 @@ impl Block {
                 let node = self.atom(at + 1);
                 Term::Reference(Reference::from_checked(node, words, count, creation))
             }
-            Node::Export { .. } | Node::Fun { .. } | Node::OldFun { .. } => {
-                Term::Fun(Fun::from_handle(handle()))
-            }
+            Node::Tuple { .. }
+            | Node::List { .. }
+            | Node::Map { .. }
+            | Node::Export { .. }
+            | Node::Fun { .. }
+            | Node::OldFun { .. }
+            | Node::Record { .. } => return None,
+        })
+    }
+
+    /// The compound at this place, which shares the block.
+    fn compound(&self, at: u32, handle: impl FnOnce() -> Handle) -> Term {
+        match self.node(at) {
+            Node::Tuple { .. } => Term::Tuple(Tuple::from_handle(handle())),
+            Node::List { len, .. } => Term::List(List::from_handle(handle(), len)),
+            Node::Map { .. } => Term::Map(Map::from_handle(handle())),
             Node::Record { .. } => Term::Record(Record::from_handle(handle())),
+            _ => Term::Fun(Fun::from_handle(handle())),
         }
     }
 }

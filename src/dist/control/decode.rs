@@ -63,6 +63,12 @@ pub enum ControlError {
         /// Which field.
         field: Field,
     },
+    /// The payload of a frame without header must begin with 131.
+    #[error("operation {operation} with a payload that does not begin with 131")]
+    NoVersion {
+        /// The operation.
+        operation: u8,
+    },
     /// The message must have a payload and has none.
     #[error("operation {operation} without its payload")]
     NoPayload {
@@ -157,19 +163,64 @@ pub(in crate::dist) struct Ends {
     pub(in crate::dist) peer: Atom,
 }
 
-/// A message, its payload, if it follows, still to be put in.
-#[derive(Debug)]
-pub(in crate::dist) struct Decoded {
-    pub(in crate::dist) control: Control,
-    /// Where the control tuple ends.
-    pub(in crate::dist) end: usize,
-    /// Whether the payload follows.
-    pub(in crate::dist) payload: bool,
+/// Where a control tuple stands, so that the payload behind it can be kept.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dist) struct Source<'a> {
+    bytes: &'a [u8],
+    /// The same bytes, if they are to be shared and not copied.
+    shared: Option<&'a Bytes>,
+    /// Whether the payload has a version byte.
+    version: bool,
+}
+
+impl<'a> Source<'a> {
+    /// Bytes of which the payload is to be copied.
+    pub(in crate::dist) fn copied(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            shared: None,
+            version: false,
+        }
+    }
+
+    /// Bytes that the payload is to share.
+    pub(in crate::dist) fn shared(bytes: &'a Bytes) -> Self {
+        Self {
+            bytes,
+            shared: Some(bytes),
+            version: false,
+        }
+    }
+
+    /// The same, where the payload has a version byte.
+    pub(in crate::dist) fn with_version(self) -> Self {
+        Self {
+            version: true,
+            ..self
+        }
+    }
+
+    pub(in crate::dist) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// A part of the bytes, to be kept.
+    pub(in crate::dist) fn keep(&self, part: &[u8]) -> Bytes {
+        match self.shared {
+            Some(shared) => shared.slice_ref(part),
+            None => Bytes::copy_from_slice(part),
+        }
+    }
 }
 
 impl Control {
-    /// Reads the control tuple that `input` begins with, without a version byte.
-    pub(in crate::dist) fn read(input: &[u8], atoms: &Atoms, ends: &Ends) -> Result<Decoded, ControlError> {
+    /// Reads the control tuple that `input`, a part of `source`, begins with, without a version byte, and keeps the payload behind it.
+    pub(in crate::dist) fn read(
+        input: &[u8],
+        source: Source<'_>,
+        atoms: &Atoms,
+        ends: &Ends,
+    ) -> Result<Self, ControlError> {
         let (arity, rest) = match input {
             [tag::SMALL_TUPLE, arity, rest @ ..] => (usize::from(*arity), rest),
             [tag::LARGE_TUPLE, a, b, c, d, rest @ ..] => {
@@ -181,6 +232,7 @@ impl Control {
         let mut fields = Fields {
             operation: 0,
             rest,
+            source,
             atoms,
             ends,
         };
@@ -191,36 +243,7 @@ impl Control {
         fields.operation = operation
             .filter(|_| arity > 0)
             .ok_or(ControlError::NotAnOperation)?;
-        let (control, payload) = fields.message(arity)?;
-        if payload && fields.rest.is_empty() {
-            return Err(ControlError::NoPayload {
-                operation: fields.operation,
-            });
-        }
-        Ok(Decoded {
-            control,
-            end: input.len() - fields.rest.len(),
-            payload,
-        })
-    }
-
-    /// Puts in the payload.
-    pub(in crate::dist) fn with_payload(mut self, payload: RawTerm) -> Self {
-        match &mut self {
-            Self::Send(send) => send.message = payload,
-            Self::Exit(exit) => exit.reason = payload,
-            Self::Exit2(exit) => exit.reason = payload,
-            Self::MonitorPExit(exit) => exit.reason = payload,
-            Self::SpawnRequest(request) => request.arguments = payload,
-            Self::Link(_)
-            | Self::Unlink(_)
-            | Self::UnlinkIdAck(_)
-            | Self::GroupLeader(_)
-            | Self::MonitorP(_)
-            | Self::DemonitorP(_)
-            | Self::SpawnReply(_) => {}
-        }
-        self
+        fields.message(arity)
     }
 }
 
@@ -228,13 +251,14 @@ impl Control {
 struct Fields<'a> {
     operation: u8,
     rest: &'a [u8],
+    source: Source<'a>,
     atoms: &'a Atoms,
     ends: &'a Ends,
 }
 
 impl Fields<'_> {
-    /// Reads the message, and says whether a payload follows.
-    fn message(&mut self, arity: usize) -> Result<(Control, bool), ControlError> {
+    /// Reads the message.
+    fn message(&mut self, arity: usize) -> Result<Control, ControlError> {
         let operation = self.operation;
         let right = match operation {
             op::LINK | op::UNLINK | op::GROUP_LEADER | op::SEND | op::SEND_SENDER | op::ALIAS_SEND => {
@@ -256,75 +280,59 @@ impl Fields<'_> {
         if !right {
             return Err(ControlError::Arity { operation, arity });
         }
-        let message = RawTerm::default;
         Ok(match operation {
-            op::LINK => (
-                Control::Link(Link {
-                    from: self.peer()?,
-                    to: self.pid(Field::To)?,
-                }),
-                false,
-            ),
+            op::LINK => Control::Link(Link {
+                from: self.peer()?,
+                to: self.pid(Field::To)?,
+            }),
             op::SEND | op::SEND_TT => {
                 self.raw(Field::Unused)?;
                 let to = Target::Pid(self.pid(Field::To)?);
                 let token = self.token(operation == op::SEND_TT)?;
-                (
-                    Control::Send(Send {
-                        from: None,
-                        to,
-                        priority: false,
-                        token,
-                        message: message(),
-                    }),
-                    true,
-                )
+                Control::Send(Send {
+                    from: None,
+                    to,
+                    priority: false,
+                    token,
+                    message: self.payload()?,
+                })
             }
             op::SEND_SENDER | op::SEND_SENDER_TT => {
                 let from = Some(self.pid(Field::From)?);
                 let to = Target::Pid(self.pid(Field::To)?);
                 let token = self.token(operation == op::SEND_SENDER_TT)?;
-                (
-                    Control::Send(Send {
-                        from,
-                        to,
-                        priority: false,
-                        token,
-                        message: message(),
-                    }),
-                    true,
-                )
+                Control::Send(Send {
+                    from,
+                    to,
+                    priority: false,
+                    token,
+                    message: self.payload()?,
+                })
             }
             op::REG_SEND | op::REG_SEND_TT => {
                 let from = Some(self.pid(Field::From)?);
                 self.raw(Field::Unused)?;
                 let to = Target::Name(self.atom(Field::To)?);
                 let token = self.token(operation == op::REG_SEND_TT)?;
-                (
-                    Control::Send(Send {
-                        from,
-                        to,
-                        priority: false,
-                        token,
-                        message: message(),
-                    }),
-                    true,
-                )
+                Control::Send(Send {
+                    from,
+                    to,
+                    priority: false,
+                    token,
+                    message: self.payload()?,
+                })
             }
             op::ALIAS_SEND | op::ALIAS_SEND_TT => {
                 let from = Some(self.pid(Field::From)?);
                 let to = Target::Alias(self.reference(Field::To)?);
                 let token = self.token(operation == op::ALIAS_SEND_TT)?;
-                (
-                    Control::Send(Send {
-                        from,
-                        to,
-                        priority: false,
-                        token,
-                        message: message(),
-                    }),
-                    true,
-                )
+                Control::Send(Send {
+                    from,
+                    to,
+                    priority: false,
+                    token,
+                    message: self.payload()?,
+                })
             }
             op::ALTACT_SIG_SEND => self.altact(arity)?,
             op::EXIT | op::EXIT_TT | op::PAYLOAD_EXIT | op::PAYLOAD_EXIT_TT => {
@@ -341,17 +349,14 @@ impl Fields<'_> {
                 let reason = if within {
                     self.raw(Field::Reason)?
                 } else {
-                    message()
+                    self.payload()?
                 };
-                (
-                    Control::Exit(Exit {
-                        from,
-                        to,
-                        token,
-                        reason,
-                    }),
-                    !within,
-                )
+                Control::Exit(Exit {
+                    from,
+                    to,
+                    token,
+                    reason,
+                })
             }
             op::EXIT2 | op::EXIT2_TT | op::PAYLOAD_EXIT2 | op::PAYLOAD_EXIT2_TT => {
                 let (from, to) = (self.peer()?, Target::Pid(self.pid(Field::To)?));
@@ -360,81 +365,60 @@ impl Fields<'_> {
                 let reason = if within {
                     self.raw(Field::Reason)?
                 } else {
-                    message()
+                    self.payload()?
                 };
-                (
-                    Control::Exit2(Exit2 {
-                        from,
-                        to,
-                        priority: false,
-                        token,
-                        reason,
-                    }),
-                    !within,
-                )
+                Control::Exit2(Exit2 {
+                    from,
+                    to,
+                    priority: false,
+                    token,
+                    reason,
+                })
             }
-            op::UNLINK => (
-                Control::Unlink(Unlink {
-                    from: self.pid(Field::From)?,
-                    to: self.pid(Field::To)?,
-                    id: None,
-                }),
-                false,
-            ),
+            op::UNLINK => Control::Unlink(Unlink {
+                from: self.pid(Field::From)?,
+                to: self.pid(Field::To)?,
+                id: None,
+            }),
             op::UNLINK_ID => {
                 let id = Some(self.id()?);
-                (
-                    Control::Unlink(Unlink {
-                        id,
-                        from: self.peer()?,
-                        to: self.pid(Field::To)?,
-                    }),
-                    false,
-                )
+                Control::Unlink(Unlink {
+                    id,
+                    from: self.peer()?,
+                    to: self.pid(Field::To)?,
+                })
             }
             op::UNLINK_ID_ACK => {
                 let id = self.id()?;
-                (
-                    Control::UnlinkIdAck(UnlinkIdAck {
-                        id,
-                        from: self.peer()?,
-                        to: self.pid(Field::To)?,
-                    }),
-                    false,
-                )
+                Control::UnlinkIdAck(UnlinkIdAck {
+                    id,
+                    from: self.peer()?,
+                    to: self.pid(Field::To)?,
+                })
             }
             op::GROUP_LEADER => {
                 let leader = self.pid(Field::GroupLeader)?;
-                (
-                    Control::GroupLeader(GroupLeader {
-                        from: None,
-                        leader,
-                        to: self.pid(Field::To)?,
-                    }),
-                    false,
-                )
+                Control::GroupLeader(GroupLeader {
+                    from: None,
+                    leader,
+                    to: self.pid(Field::To)?,
+                })
             }
             op::MONITOR_P => {
                 let (from, to) = (self.peer()?, self.monitored(Field::To)?);
-                (
-                    Control::MonitorP(MonitorP {
-                        from,
-                        to,
-                        reference: self.reference(Field::Reference)?,
-                    }),
-                    false,
-                )
+                Control::MonitorP(MonitorP {
+                    from,
+                    to,
+                    reference: self.reference(Field::Reference)?,
+                })
             }
             op::DEMONITOR_P => {
                 let (from, to) = (self.peer()?, self.monitored(Field::To)?);
-                (
-                    Control::DemonitorP(DemonitorP {
-                        from,
-                        to,
-                        reference: self.reference(Field::Reference)?,
-                    }),
-                    false,
-                )
+                Control::DemonitorP(DemonitorP {
+                    from,
+                    to,
+                    reference: self.reference(Field::Reference)?,
+                })
             }
             op::MONITOR_P_EXIT | op::PAYLOAD_MONITOR_P_EXIT => {
                 let from = self.monitored(Field::From)?;
@@ -444,18 +428,15 @@ impl Fields<'_> {
                 let reason = if within {
                     self.raw(Field::Reason)?
                 } else {
-                    message()
+                    self.payload()?
                 };
-                (
-                    Control::MonitorPExit(MonitorPExit {
-                        process: None,
-                        from,
-                        to,
-                        reference,
-                        reason,
-                    }),
-                    !within,
-                )
+                Control::MonitorPExit(MonitorPExit {
+                    process: None,
+                    from,
+                    to,
+                    reference,
+                    reason,
+                })
             }
             op::SPAWN_REQUEST | op::SPAWN_REQUEST_TT => {
                 let reference = self.reference(Field::Reference)?;
@@ -478,9 +459,9 @@ impl Fields<'_> {
                     arity,
                     options,
                     token,
-                    arguments: message(),
+                    arguments: self.payload()?,
                 };
-                (Control::SpawnRequest(Box::new(request)), true)
+                Control::SpawnRequest(Box::new(request))
             }
             _ => {
                 let reference = self.reference(Field::Reference)?;
@@ -501,23 +482,20 @@ impl Fields<'_> {
                 };
                 let token = self.token(operation == op::SPAWN_REPLY_TT)?;
                 let (linked, monitored) = (flags & 1 != 0, flags & 2 != 0);
-                (
-                    Control::SpawnReply(SpawnReply {
-                        reference,
-                        to,
-                        linked,
-                        monitored,
-                        result,
-                        token,
-                    }),
-                    false,
-                )
+                Control::SpawnReply(SpawnReply {
+                    reference,
+                    to,
+                    linked,
+                    monitored,
+                    result,
+                    token,
+                })
             }
         })
     }
 
     /// What follows the operation 37.
-    fn altact(&mut self, arity: usize) -> Result<(Control, bool), ControlError> {
+    fn altact(&mut self, arity: usize) -> Result<Control, ControlError> {
         let flags = self.low_flags()?;
         let has = |flag: u8| flags & flag != 0;
         let from = match self.monitored(Field::From)? {
@@ -546,27 +524,21 @@ impl Fields<'_> {
         if has(altact::EXIT) {
             let from = from.ok_or_else(|| self.wrong(Field::From, Expected::Pid))?;
             let from = self.of_peer(from)?;
-            return Ok((
-                Control::Exit2(Exit2 {
-                    from,
-                    to,
-                    priority,
-                    token,
-                    reason: RawTerm::default(),
-                }),
-                true,
-            ));
-        }
-        Ok((
-            Control::Send(Send {
+            return Ok(Control::Exit2(Exit2 {
                 from,
                 to,
                 priority,
                 token,
-                message: RawTerm::default(),
-            }),
-            true,
-        ))
+                reason: self.payload()?,
+            }));
+        }
+        Ok(Control::Send(Send {
+            from,
+            to,
+            priority,
+            token,
+            message: self.payload()?,
+        }))
     }
 
     /// Flags of which only the low eight are known, however many there are.
@@ -673,6 +645,18 @@ impl Fields<'_> {
     fn unsigned(&mut self, field: Field) -> Result<u64, ControlError> {
         self.try_unsigned()
             .ok_or_else(|| self.wrong(field, Expected::Integer))
+    }
+
+    /// The payload: what follows the tuple.
+    fn payload(&self) -> Result<RawTerm, ControlError> {
+        let operation = self.operation;
+        let payload = match self.rest {
+            [] => return Err(ControlError::NoPayload { operation }),
+            [tag::VERSION, payload @ ..] if self.source.version => payload,
+            _ if self.source.version => return Err(ControlError::NoVersion { operation }),
+            payload => payload,
+        };
+        Ok(RawTerm::from_parts(self.source.keep(payload), self.atoms.clone()))
     }
 
     /// Any term, copied.

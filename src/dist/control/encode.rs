@@ -5,7 +5,6 @@ use crate::dist::Flags;
 use crate::dist::atom_cache::Outgoing;
 use crate::etf::{RawTerm, tag};
 use crate::term::{Atom, Pid, Reference};
-use bytes::{BufMut, BytesMut};
 
 /// Why a message cannot be sent to this peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -369,7 +368,7 @@ impl SpawnReply {
 /// Writes the few kinds of terms that control tuples are made of. Atoms go through the cache, if there is one.
 #[derive(Debug)]
 pub(in crate::dist) struct Writer<'a> {
-    pub(in crate::dist) out: &'a mut BytesMut,
+    pub(in crate::dist) out: &'a mut Vec<u8>,
     pub(in crate::dist) cache: Option<&'a mut Outgoing>,
 }
 
@@ -377,7 +376,7 @@ const UNUSED: Atom = Atom::from_static("");
 
 impl Writer<'_> {
     fn tuple(&mut self, arity: u8) {
-        self.out.put_slice(&[tag::SMALL_TUPLE, arity]);
+        self.out.extend_from_slice(&[tag::SMALL_TUPLE, arity]);
     }
 
     fn operation(&mut self, arity: u8, operation: u8) {
@@ -437,63 +436,71 @@ impl Writer<'_> {
     }
 
     fn small(&mut self, value: u8) {
-        self.out.put_slice(&[tag::SMALL_INTEGER, value]);
+        self.out.extend_from_slice(&[tag::SMALL_INTEGER, value]);
     }
 
     fn unsigned(&mut self, value: u64) {
         if let Ok(value) = u8::try_from(value) {
             self.small(value);
         } else if let Ok(value) = i32::try_from(value) {
-            self.out.put_u8(tag::INTEGER);
-            self.out.put_i32(value);
+            let [a, b, c, d] = value.to_be_bytes();
+            self.out.extend_from_slice(&[tag::INTEGER, a, b, c, d]);
         } else {
             let bytes = value.to_le_bytes();
             let length = 8 - usize::try_from(value.leading_zeros() / 8).unwrap_or_default();
             self.out
-                .put_slice(&[tag::SMALL_BIG, u8::try_from(length).unwrap_or(8), 0]);
-            self.out.put_slice(bytes.get(..length).unwrap_or(&bytes));
+                .extend_from_slice(&[tag::SMALL_BIG, u8::try_from(length).unwrap_or(8), 0]);
+            self.out.extend_from_slice(bytes.get(..length).unwrap_or(&bytes));
         }
     }
 
     fn atom(&mut self, atom: &Atom) {
-        if let Some(number) = self.cache.as_mut().and_then(|cache| cache.reference(atom)) {
-            self.out.put_slice(&[tag::ATOM_CACHE_REF, number]);
+        if let Some(number) = self.cached(atom) {
+            self.out.extend_from_slice(&[tag::ATOM_CACHE_REF, number]);
             return;
         }
         let text = atom.as_str().as_bytes();
         match u8::try_from(text.len()) {
-            Ok(length) => self.out.put_slice(&[tag::SMALL_ATOM_UTF8, length]),
+            Ok(length) => self.out.extend_from_slice(&[tag::SMALL_ATOM_UTF8, length]),
             Err(_) => {
-                self.out.put_u8(tag::ATOM_UTF8);
                 // At most 255 characters of four bytes.
-                self.out.put_u16(u16::try_from(text.len()).unwrap_or_default());
+                let [high, low] = u16::try_from(text.len()).unwrap_or_default().to_be_bytes();
+                self.out.extend_from_slice(&[tag::ATOM_UTF8, high, low]);
             }
         }
-        self.out.put_slice(text);
+        self.out.extend_from_slice(text);
+    }
+
+    /// The number by which the header has the atom.
+    fn cached(&mut self, atom: &Atom) -> Option<u8> {
+        self.cache.as_mut()?.reference(atom)
     }
 
     fn pid(&mut self, pid: &Pid) {
-        self.out.put_u8(tag::NEW_PID);
+        let mut numbers = [0; 12];
+        let words = [pid.id(), pid.serial(), pid.creation()];
+        for (number, word) in numbers.as_chunks_mut().0.iter_mut().zip(words) {
+            *number = word.to_be_bytes();
+        }
+        self.out.push(tag::NEW_PID);
         self.atom(pid.node());
-        self.out.put_u32(pid.id());
-        self.out.put_u32(pid.serial());
-        self.out.put_u32(pid.creation());
+        self.out.extend_from_slice(&numbers);
     }
 
     fn reference(&mut self, reference: &Reference) {
         let words = reference.words();
-        self.out.put_u8(tag::NEWER_REFERENCE);
-        self.out.put_u16(u16::try_from(words.len()).unwrap_or_default());
+        let [high, low] = u16::try_from(words.len()).unwrap_or_default().to_be_bytes();
+        self.out.extend_from_slice(&[tag::NEWER_REFERENCE, high, low]);
         self.atom(reference.node());
-        self.out.put_u32(reference.creation());
+        self.out.extend_from_slice(&reference.creation().to_be_bytes());
         for word in words {
-            self.out.put_u32(*word);
+            self.out.extend_from_slice(&word.to_be_bytes());
         }
     }
 
     /// A whole term. The atoms that it refers to by number are written in full: the header's first numbers are
     /// those of the payload.
     fn term(&mut self, term: &RawTerm) {
-        self.out.put_slice(term.inline().bytes());
+        self.out.extend_from_slice(term.inline().bytes());
     }
 }

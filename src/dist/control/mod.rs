@@ -31,7 +31,7 @@ mod encode;
 mod tests;
 
 pub use decode::{ControlError, Expected, Field};
-pub(super) use decode::{Decoded, Ends};
+pub(super) use decode::{Ends, Source};
 pub use encode::Unsendable;
 pub(super) use encode::Writer;
 

@@ -8,13 +8,13 @@
 mod own;
 mod signals;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::HashMap;
 use super::alias::{AliasKind, Until};
 use super::connections::Connection;
 use super::links::Links;
@@ -168,10 +168,10 @@ impl Cell {
             name: None,
             leader,
             links: Links::default(),
-            monitors: HashMap::new(),
-            watchers: HashMap::new(),
-            aliases: HashMap::new(),
-            spawning: HashMap::new(),
+            monitors: HashMap::default(),
+            watchers: HashMap::default(),
+            aliases: HashMap::default(),
+            spawning: HashMap::default(),
             node_monitors: Vec::new(),
             attached: Vec::new(),
         };
@@ -247,7 +247,7 @@ impl Cell {
         if state.trap_exit {
             self.put(
                 state,
-                Message::Exit(message::Exit { from, reason }),
+                Message::Exit(Box::new(message::Exit { from, reason })),
                 priority,
                 out,
             );
@@ -269,7 +269,7 @@ impl Cell {
             reason,
             tag: monitor.tag,
         };
-        self.put(state, Message::Down(down), monitor.priority, out);
+        self.put(state, Message::Down(Box::new(down)), monitor.priority, out);
     }
 
     fn unmonitor(&self, state: &mut State, reference: &Reference, out: &mut Outbox) -> bool {
@@ -308,8 +308,8 @@ impl Cell {
             out.push(signal, Some(&via));
         }
         state.mailbox.clear();
-        state.aliases = HashMap::new();
-        state.spawning = HashMap::new();
+        state.aliases = HashMap::default();
+        state.spawning = HashMap::default();
         state.node_monitors = Vec::new();
         out.ended.push(Ended {
             number: self.number,

@@ -90,6 +90,11 @@ impl Cell {
         }
     }
 
+    /// A message that came to the process by its pid.
+    pub(crate) fn take(&self, message: RawTerm, out: &mut Outbox) {
+        self.tell(Message::Term(message), out);
+    }
+
     /// The connection is gone: every link and monitor over it fires, once.
     pub(crate) fn disconnected(&self, connection: &Connection, out: &mut Outbox) {
         let mut state = self.lock();

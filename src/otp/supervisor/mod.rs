@@ -294,7 +294,8 @@ impl Supervising {
     /// Serves until there is a reason to end.
     async fn serve(&mut self) -> ExitReason {
         while let Some(message) = self.me.recv().await {
-            if let Message::Exit(Exit { from, reason }) = &message {
+            if let Message::Exit(exit) = &message {
+                let Exit { from, reason } = &**exit;
                 let reason = reason
                     .decode()
                     .map_or_else(|_| ExitReason::KILL, ExitReason::from);

@@ -1,18 +1,22 @@
-//! Messages to frames: headers, fragments, and whose turn it is.
+//! The way out of a connection, messages to frames: headers, fragments, and whose turn it is.
 //!
 //! Small messages become frames at once. A message larger than a fragment goes out fragment by fragment, between which messages of
 //! other processes may go; further messages of the same process wait until it is through, so that what one
 //! process sends arrives in the order sent. Several large ones take turns.
 
 use super::atom_cache;
-use super::control::{Control, Writer};
+use super::control::{Control, Send, Target, Unsendable, Writer};
 use super::{Flags, Transmit};
+use crate::etf::{Atoms, RawTerm};
 use crate::term::Pid;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
 
 /// Messages up to this size are not cut: 64 KiB, as BEAM.
 const WHOLE: usize = 64 * 1024;
+
+/// Payloads up to this size fit into one frame whatever comes before them.
+const SMALL: usize = 32 * 1024;
 
 /// How much the first fragment of a message holds. It is small because the peer has to copy it: where the further ones belong, it
 /// knows by then.
@@ -25,14 +29,18 @@ const FRAGMENT: usize = 256 * 1024;
 /// Further fragments are made ready when less than this is.
 const LOW: usize = 128 * 1024;
 
-/// The way out of a connection.
+/// The way out of a [`Connection`](super::Connection), on its own: makes bytes of messages.
+///
+/// What is sent is ready to be written at once, so that who sends may do so under a lock, and who writes [`take`](Self::take)s the
+/// bytes and writes them without.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub struct WriteHalf {
     negotiated: Flags,
     cache: atom_cache::Outgoing,
     transmit: Transmit,
-    /// The control tuple being made.
-    scratch: BytesMut,
+    /// What comes before the control tuple being made, and the tuple.
+    head: Vec<u8>,
+    scratch: Vec<u8>,
     /// The processes with an unfinished message, and what they have sent since.
     unfinished: HashMap<Option<Pid>, Unfinished>,
     /// Whose turn it is.
@@ -41,6 +49,16 @@ pub(super) struct Outgoing {
     waiting: usize,
     /// The number of the last fragmented message.
     sequence: u64,
+    /// Whose message `head` and `scratch` are.
+    last: Option<Last>,
+}
+
+/// A message that fits into one frame, by what makes its header and control tuple.
+#[derive(Debug)]
+struct Last {
+    from: Pid,
+    to: Pid,
+    atoms: Atoms,
 }
 
 #[derive(Debug)]
@@ -52,22 +70,27 @@ struct Unfinished {
     then: VecDeque<Control>,
 }
 
-impl Outgoing {
-    pub(super) fn new(negotiated: Flags) -> Self {
+impl WriteHalf {
+    /// For what both ends can do.
+    #[must_use]
+    pub fn new(negotiated: Flags) -> Self {
         Self {
             negotiated,
             cache: atom_cache::Outgoing::default(),
             transmit: Transmit::default(),
-            scratch: BytesMut::new(),
+            head: Vec::new(),
+            scratch: Vec::new(),
             unfinished: HashMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
             sequence: 0,
+            last: None,
         }
     }
 
-    /// How many bytes are to be written.
-    pub(super) fn bytes(&self) -> usize {
+    /// How many bytes are to be written and have not been taken.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.transmit.remaining() + self.waiting
     }
 
@@ -76,27 +99,45 @@ impl Outgoing {
         self.transmit.advance(count);
     }
 
-    /// Takes a message. One that this peer cannot be sent is left out.
-    pub(super) fn send(&mut self, control: Control) {
-        if control.check(self.negotiated).is_err() {
-            return;
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// If the peer cannot be sent such a message.
+    pub fn send(&mut self, control: &Control) -> Result<(), Unsendable> {
+        if let Control::Send(send) = control
+            && self.is_like_last(send)
+        {
+            self.finish(send.message.bytes());
+            return Ok(());
         }
+        control.check(self.negotiated)?;
         if !self.unfinished.is_empty()
             && let Some(before) = self.unfinished.get_mut(&control.sender().cloned())
         {
             self.waiting += control.size();
-            before.then.push_back(control);
-            return;
-        }
-        if let Some(unfinished) = self.begin(&control) {
+            before.then.push_back(control.clone());
+        } else if let Some(unfinished) = self.begin(control) {
             let sender = control.sender().cloned();
             self.turns.push_back(sender.clone());
             self.unfinished.insert(sender, unfinished);
         }
+        Ok(())
     }
 
-    /// An empty frame, unless there is something to write anyway.
-    pub(super) fn tick(&mut self) {
+    /// Whether the message differs from the last one in nothing but its payload: so do most, where one process sends another many.
+    fn is_like_last(&self, send: &Send) -> bool {
+        let Some(last) = &self.last else { return false };
+        send.from.as_ref().is_some_and(|from| is_same(from, &last.from))
+            && matches!(&send.to, Target::Pid(to) if is_same(to, &last.to))
+            && send.token.is_none()
+            && !send.priority
+            && send.message.atoms() == &last.atoms
+            && send.message.bytes().len() <= SMALL
+            && self.unfinished.is_empty()
+    }
+
+    /// Sends an empty frame, unless there is something to write anyway.
+    pub fn tick(&mut self) {
         if self.bytes() == 0 {
             self.transmit.tail().put_u32(0);
         }
@@ -104,7 +145,26 @@ impl Outgoing {
 
     /// What is ready to be written.
     pub(super) fn transmit(&mut self) -> &Transmit {
-        while self.transmit.remaining() < LOW {
+        self.make_ready(0);
+        &self.transmit
+    }
+
+    /// Adds what is ready to be written to what the caller still has to write, unless that is much already. `true` if that was
+    /// something.
+    pub fn take(&mut self, unwritten: &mut Transmit) -> bool {
+        let more = unwritten.remaining();
+        if more >= LOW {
+            return false;
+        }
+        self.make_ready(more);
+        let any = self.transmit.has_remaining();
+        unwritten.append(&mut self.transmit);
+        any
+    }
+
+    /// Makes fragments ready while little is, there being so much more that was before.
+    fn make_ready(&mut self, more: usize) {
+        while self.transmit.remaining() + more < LOW {
             let Some(sender) = self.turns.pop_front() else {
                 break;
             };
@@ -112,14 +172,14 @@ impl Outgoing {
                 self.turns.push_back(sender);
             }
         }
-        &self.transmit
     }
 
     /// Gives back what memory is not in use.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         self.transmit.release();
         if self.turns.is_empty() {
-            (self.scratch, self.unfinished, self.turns) = <_>::default();
+            (self.head, self.scratch, self.last) = <_>::default();
+            (self.unfinished, self.turns) = <_>::default();
         }
     }
 
@@ -161,6 +221,7 @@ impl Outgoing {
             has(Flags::DIST_HDR_ATOM_CACHE | Flags::FRAGMENTS),
         );
         self.scratch.clear();
+        self.last = None;
         // The payload's references are the header's first, so that its bytes stay as they are.
         self.cache.begin(
             control
@@ -174,26 +235,33 @@ impl Outgoing {
             cache,
         };
         let payload = control.write(self.negotiated, &mut writer);
-        let payload = match payload {
-            None => None,
-            Some(payload) if cached => Some(payload.bytes().clone()),
-            Some(payload) => Some(payload.inline().bytes().clone()),
-        };
         if !headed {
-            self.pass_through(payload.as_ref());
+            self.pass_through(payload.map(RawTerm::inline).as_ref());
             return None;
         }
-        let payload = payload.unwrap_or_default();
+        let inline;
+        let payload = match payload {
+            None => &Bytes::new(),
+            Some(payload) if cached => payload.bytes(),
+            Some(payload) => {
+                inline = payload.inline();
+                inline.bytes()
+            }
+        };
         let length = self.scratch.len() + payload.len();
         if length <= WHOLE || !has(Flags::FRAGMENTS) {
-            self.whole(&payload);
+            self.whole(payload);
+            if cached && !self.cache.has_new() {
+                self.last = Last::of(control);
+            }
             return None;
         }
-        Some(self.first_fragment(payload))
+        Some(self.first_fragment(payload.clone()))
     }
 
     /// The frame of a peer that knows neither header nor fragments.
-    fn pass_through(&mut self, payload: Option<&Bytes>) {
+    fn pass_through(&mut self, payload: Option<&RawTerm>) {
+        let payload = payload.map(RawTerm::bytes);
         let length = 2 + self.scratch.len() + payload.map_or(0, |payload| 1 + payload.len());
         let tail = self.transmit.tail();
         put_length(tail, length);
@@ -206,13 +274,9 @@ impl Outgoing {
     }
 
     fn whole(&mut self, payload: &Bytes) {
-        let tail = self.transmit.tail();
-        let start = tail.len();
-        tail.put_slice(&[0, 0, 0, 0, 131, 68]);
-        self.cache.write(tail);
-        tail.put_slice(&self.scratch);
-        set_length(tail, start, payload.len());
-        self.transmit.put(payload);
+        self.head.clear();
+        self.head.extend_from_slice(&[0, 0, 0, 0, 131, 68]);
+        self.put_head(payload);
     }
 
     fn first_fragment(&mut self, mut payload: Bytes) -> Unfinished {
@@ -220,15 +284,11 @@ impl Outgoing {
         let part = payload.split_to(FIRST.saturating_sub(self.scratch.len()).min(payload.len()));
         let more = u64::try_from(payload.len().div_ceil(FRAGMENT)).unwrap_or(u64::MAX);
         self.sequence += 1;
-        let tail = self.transmit.tail();
-        let start = tail.len();
-        tail.put_slice(&[0, 0, 0, 0, 131, 69]);
-        tail.put_u64(self.sequence);
-        tail.put_u64(more + 1);
-        self.cache.write(tail);
-        tail.put_slice(&self.scratch);
-        set_length(tail, start, part.len());
-        self.transmit.put(&part);
+        self.head.clear();
+        self.head.extend_from_slice(&[0, 0, 0, 0, 131, 69]);
+        self.head.extend_from_slice(&self.sequence.to_be_bytes());
+        self.head.extend_from_slice(&(more + 1).to_be_bytes());
+        self.put_head(&part);
         self.waiting += payload.len();
         Unfinished {
             sequence: self.sequence,
@@ -237,18 +297,54 @@ impl Outgoing {
             then: VecDeque::new(),
         }
     }
+
+    /// Makes a frame ready: what is in `head`, the header, the control tuple, and of the payload this much.
+    fn put_head(&mut self, part: &Bytes) {
+        self.cache.write(&mut self.head);
+        self.finish(part);
+    }
+
+    /// Makes a frame ready of `head`, with the length put right, the control tuple, and of the payload this much.
+    fn finish(&mut self, part: &Bytes) {
+        let length = self.head.len() - 4 + self.scratch.len() + part.len();
+        if let Some(place) = self.head.first_chunk_mut() {
+            *place = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        }
+        let tail = self.transmit.tail();
+        tail.reserve(self.head.len() + self.scratch.len());
+        tail.put_slice(&self.head);
+        tail.put_slice(&self.scratch);
+        self.transmit.put(part);
+    }
+}
+
+impl Last {
+    /// If the message is one from a process to a process and has nothing more to it.
+    fn of(control: &Control) -> Option<Self> {
+        match control {
+            Control::Send(Send {
+                from: Some(from),
+                to: Target::Pid(to),
+                priority: false,
+                token: None,
+                message,
+            }) => Some(Self {
+                from: from.clone(),
+                to: to.clone(),
+                atoms: message.atoms().clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether two pids are the same; the numbers, which tell most apart, first.
+fn is_same(a: &Pid, b: &Pid) -> bool {
+    a.id() == b.id() && a.serial() == b.serial() && a == b
 }
 
 /// Writes the length of a frame.
 fn put_length(out: &mut BytesMut, length: usize) {
     // Larger ones are refused before they come here.
     out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-}
-
-/// Writes the length of the frame that begins at `start` with room for it, and which `more` bytes will follow.
-fn set_length(out: &mut BytesMut, start: usize, more: usize) {
-    let length = u32::try_from(out.len() - start - 4 + more).unwrap_or(u32::MAX);
-    if let Some(place) = out.get_mut(start..start + 4) {
-        place.copy_from_slice(&length.to_be_bytes());
-    }
 }
