@@ -176,8 +176,7 @@ impl Outgoing {
         }
     }
 
-    /// The number by which the message refers to `atom`, which `own` of them are the payload's; `None` if it can list no
-    /// more and must hold the atom in full.
+    /// The number by which the message refers to `atom`; `None` if it can list no more and must hold the atom in full.
     pub(super) fn reference(&mut self, atom: &Atom) -> Option<u8> {
         if let Some(known) = self.known(atom) {
             return u8::try_from(known).ok();

@@ -11,7 +11,8 @@
 //! 2. [`handshake`] makes of a stream and these an [`Established`](handshake::Established) connection, in either role. When the other
 //!    node connects, [`arbitration`] says how to answer, by what the node holds for it already.
 //! 3. A [`Connection`] makes [`Control`] messages of the bytes read, and bytes of the messages sent. It ticks, joins and
-//!    cuts fragments, keeps the atom caches, and checks who may send what.
+//!    cuts fragments, keeps the atom caches, and checks who may send what. Its two halves, a [`ReadHalf`] and a [`WriteHalf`], can be
+//!    in different hands: so a node's processes make the frames that they send.
 //!
 //! A [`Control`] message is one type for each thing that a node or process can do to another, whatever form it has
 //! on the wire; payloads are [`RawTerm`](crate::etf::RawTerm)s that nobody has looked at yet. What it means is the

@@ -114,6 +114,87 @@ fn kinds() -> [Flags; 4] {
     ]
 }
 
+/// What two messages of a row have in common is not made or read twice: so each differs from the one before in one thing.
+#[test]
+fn a_message_like_the_one_before_but_for_one_thing() {
+    let send = |from: Option<u32>, to: Target, priority, token: Option<i64>, message: Term| {
+        Control::Send(Send {
+            from: from.map(|from| pid(A, from)),
+            to,
+            priority,
+            token: token.map(|token| control::Token::new(RawTerm::new(&Term::from(token)))),
+            message: RawTerm::new(&message),
+        })
+    };
+    let to = |id| Target::Pid(pid(B, id));
+    let alias = || Target::Alias(Reference::new(Atom::new(B).unwrap(), &[1, 2, 3], 4).unwrap());
+    let all = [
+        send(Some(1), to(1), false, None, term!({ a, 1 })),
+        send(Some(1), to(1), false, None, term!({ a, 2 })),
+        send(Some(1), to(1), false, None, term!({ a, 3 })),
+        send(Some(1), to(1), false, None, term!({ b, 3 })),
+        send(Some(1), to(1), false, None, term!({ b, 3, c })),
+        send(Some(1), to(1), false, None, term!("text")),
+        send(Some(1), to(1), false, None, term!("and more of it")),
+        send(Some(2), to(1), false, None, term!("and more of it")),
+        send(Some(2), to(2), false, None, term!("and more of it")),
+        send(Some(2), to(2), false, Some(7), term!("and more of it")),
+        send(Some(2), to(2), false, None, term!("and more of it")),
+        send(None, to(2), false, None, term!("and more of it")),
+        send(Some(2), to(2), false, None, term!("and more of it")),
+        // Not of the receiving node: that is for the node to see.
+        send(
+            Some(2),
+            Target::Pid(pid("c@host", 2)),
+            false,
+            None,
+            term!("and more of it"),
+        ),
+        send(
+            Some(2),
+            Target::Name(Atom::from_static("b")),
+            false,
+            None,
+            term!(1),
+        ),
+        send(Some(2), alias(), false, None, term!(1)),
+        send(Some(2), alias(), true, None, term!(1)),
+        send(
+            Some(2),
+            to(2),
+            false,
+            None,
+            Term::from(Bytes::from(vec![b'x'; 100_000])),
+        ),
+        send(Some(2), to(2), false, None, term!(1)),
+    ];
+    for negotiated in kinds() {
+        let mut pair = Pair::new(negotiated);
+        // The second time, no atom is new.
+        for _ in 0..2 {
+            let mut came = Vec::new();
+            for control in &all {
+                pair.a.send(control.clone());
+                came.extend(pair.carry_all());
+            }
+            let shown = |control: &Control| match control {
+                Control::Send(send) => format!(
+                    "{:?} {:?} {} {:?} {}",
+                    send.from,
+                    send.to,
+                    send.priority,
+                    send.token.as_ref().map(|token| token.as_term().decode()),
+                    send.message.decode().unwrap()
+                ),
+                other => panic!("{other:?}"),
+            };
+            let (came, sent): (Vec<_>, Vec<_>) =
+                (came.iter().map(shown).collect(), all.iter().map(shown).collect());
+            assert_eq!(came, sent, "{negotiated}");
+        }
+    }
+}
+
 #[test]
 fn whatever_the_kind_of_frame_the_message_is_the_same() {
     for negotiated in kinds() {

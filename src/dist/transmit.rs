@@ -53,7 +53,7 @@ impl Transmit {
     }
 
     /// Gives back what memory is not in use.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if !self.has_remaining() {
             *self = Self::default();
         }

@@ -72,8 +72,7 @@ struct Unfinished {
 
 impl WriteHalf {
     /// For what both ends can do.
-    #[must_use]
-    pub fn new(negotiated: Flags) -> Self {
+    pub(crate) fn new(negotiated: Flags) -> Self {
         Self {
             negotiated,
             cache: atom_cache::Outgoing::default(),
@@ -99,10 +98,10 @@ impl WriteHalf {
         self.transmit.advance(count);
     }
 
-    /// Sends a message.
+    /// Sends a message: it is ready to be taken, unless an earlier large one of the same process is still under way.
     ///
     /// # Errors
-    /// If the peer cannot be sent such a message.
+    /// If the peer cannot be sent such a message, as [`Control::check`] says; nothing is sent then.
     pub fn send(&mut self, control: &Control) -> Result<(), Unsendable> {
         if let Control::Send(send) = control
             && self.is_like_last(send)
@@ -149,7 +148,7 @@ impl WriteHalf {
         &self.transmit
     }
 
-    /// Adds what is ready to be written to what the caller still has to write, unless that is much already. `true` if that was
+    /// Adds what is ready to be written to what the caller still has to write, unless that is 128 KiB already. `true` if that was
     /// something.
     pub fn take(&mut self, unwritten: &mut Transmit) -> bool {
         let more = unwritten.remaining();

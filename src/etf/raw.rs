@@ -94,13 +94,15 @@ impl RawTerm {
     pub fn new<T: Encode + ?Sized>(value: &T) -> Self {
         // The writer is used again, but for what it has written if that is much: the bytes of a message are allocated once, when it is
         // known how many they are. A value that in turn has another encoded meets an empty place, and makes a writer of its own.
-        let mut writer = WRITER.take().unwrap_or_else(|| Writer::with_atoms(&Atoms::NONE));
+        // So does what is sent while a thread ends.
+        let kept = WRITER.try_with(Cell::take).ok().flatten();
+        let mut writer = kept.unwrap_or_else(|| Writer::with_atoms(&Atoms::NONE));
         value.encode(&mut writer);
         let raw = Self {
             bytes: writer.take_bytes(),
             atoms: writer.take_atoms(),
         };
-        WRITER.set(Some(writer));
+        let _ = WRITER.try_with(|place| place.set(Some(writer)));
         raw
     }
 

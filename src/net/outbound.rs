@@ -1,6 +1,8 @@
 //! The way out: what processes send over a connection, until the task that owns the socket takes it.
 //!
-//! Who sends makes the bytes of the message, under a lock that guards the connection's writing half; the task only writes them. The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
+//! Who sends makes the bytes of the message, under the lock of the connection's writing half; the task only writes them.
+//!
+//! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
 //! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
 //! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
@@ -160,6 +162,7 @@ impl Outbound {
         if state.bytes().saturating_add(control.size()) <= self.shared.unread_limit {
             return self.push(state, &control);
         }
+        control.check(self.shared.flags)?;
         state.phase = Phase::Overrun;
         let driver = state.driver.take();
         drop(state);

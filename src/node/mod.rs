@@ -772,7 +772,7 @@ impl Node {
         {
             return out.refuse(signal, via);
         }
-        // What most signals are, without carrying all of it on.
+        // What most signals are: their message alone goes on.
         let signal = match signal {
             Control::Send(control::Send {
                 to: Target::Pid(pid),
@@ -780,7 +780,7 @@ impl Node {
                 ..
             }) => {
                 if let Some(cell) = self.cell(&pid) {
-                    cell.take(message, out);
+                    cell.tell(Message::Term(message), out);
                 }
                 return;
             }

@@ -288,51 +288,23 @@ impl Fields<'_> {
             op::SEND | op::SEND_TT => {
                 self.raw(Field::Unused)?;
                 let to = Target::Pid(self.pid(Field::To)?);
-                let token = self.token(operation == op::SEND_TT)?;
-                Control::Send(Send {
-                    from: None,
-                    to,
-                    priority: false,
-                    token,
-                    message: self.payload()?,
-                })
+                self.send(None, to, operation == op::SEND_TT)?
             }
             op::SEND_SENDER | op::SEND_SENDER_TT => {
-                let from = Some(self.pid(Field::From)?);
+                let from = self.pid(Field::From)?;
                 let to = Target::Pid(self.pid(Field::To)?);
-                let token = self.token(operation == op::SEND_SENDER_TT)?;
-                Control::Send(Send {
-                    from,
-                    to,
-                    priority: false,
-                    token,
-                    message: self.payload()?,
-                })
+                self.send(Some(from), to, operation == op::SEND_SENDER_TT)?
             }
             op::REG_SEND | op::REG_SEND_TT => {
-                let from = Some(self.pid(Field::From)?);
+                let from = self.pid(Field::From)?;
                 self.raw(Field::Unused)?;
                 let to = Target::Name(self.atom(Field::To)?);
-                let token = self.token(operation == op::REG_SEND_TT)?;
-                Control::Send(Send {
-                    from,
-                    to,
-                    priority: false,
-                    token,
-                    message: self.payload()?,
-                })
+                self.send(Some(from), to, operation == op::REG_SEND_TT)?
             }
             op::ALIAS_SEND | op::ALIAS_SEND_TT => {
-                let from = Some(self.pid(Field::From)?);
+                let from = self.pid(Field::From)?;
                 let to = Target::Alias(self.reference(Field::To)?);
-                let token = self.token(operation == op::ALIAS_SEND_TT)?;
-                Control::Send(Send {
-                    from,
-                    to,
-                    priority: false,
-                    token,
-                    message: self.payload()?,
-                })
+                self.send(Some(from), to, operation == op::ALIAS_SEND_TT)?
             }
             op::ALTACT_SIG_SEND => self.altact(arity)?,
             op::EXIT | op::EXIT_TT | op::PAYLOAD_EXIT | op::PAYLOAD_EXIT_TT => {
@@ -492,6 +464,17 @@ impl Fields<'_> {
                 })
             }
         })
+    }
+
+    /// A message, of which the token, if it has one, and the payload are still to be read.
+    fn send(&mut self, from: Option<Pid>, to: Target, traced: bool) -> Result<Control, ControlError> {
+        Ok(Control::Send(Send {
+            from,
+            to,
+            priority: false,
+            token: self.token(traced)?,
+            message: self.payload()?,
+        }))
     }
 
     /// What follows the operation 37.

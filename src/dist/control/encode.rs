@@ -455,7 +455,7 @@ impl Writer<'_> {
     }
 
     fn atom(&mut self, atom: &Atom) {
-        if let Some(number) = self.cached(atom) {
+        if let Some(number) = self.cache.as_mut().and_then(|cache| cache.reference(atom)) {
             self.out.extend_from_slice(&[tag::ATOM_CACHE_REF, number]);
             return;
         }
@@ -469,11 +469,6 @@ impl Writer<'_> {
             }
         }
         self.out.extend_from_slice(text);
-    }
-
-    /// The number by which the header has the atom.
-    fn cached(&mut self, atom: &Atom) -> Option<u8> {
-        self.cache.as_mut()?.reference(atom)
     }
 
     fn pid(&mut self, pid: &Pid) {

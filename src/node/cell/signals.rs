@@ -90,11 +90,6 @@ impl Cell {
         }
     }
 
-    /// A message that came to the process by its pid.
-    pub(crate) fn take(&self, message: RawTerm, out: &mut Outbox) {
-        self.tell(Message::Term(message), out);
-    }
-
     /// The connection is gone: every link and monitor over it fires, once.
     pub(crate) fn disconnected(&self, connection: &Connection, out: &mut Outbox) {
         let mut state = self.lock();
@@ -134,7 +129,7 @@ impl Cell {
         }
     }
 
-    /// A message that the node itself has for the process.
+    /// A message to the process itself, not to a name or an alias of it.
     pub(crate) fn tell(&self, message: Message, out: &mut Outbox) {
         let mut state = self.lock();
         if state.exited.is_none() {
