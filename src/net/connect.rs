@@ -1,7 +1,7 @@
 //! Connecting to a node: TCP, then the handshake.
 
 use super::link::Link;
-use super::wire::{SetupError, Wire};
+use super::wire::{SetupError, Wire, prepare};
 use crate::dist::handshake::{self, Dialed, HandshakeError, LengthPrefix, StatusReceived, Step};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub async fn connect(
     for address in addresses {
         match timeout(setup_time, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
+                prepare(&stream)?;
                 let link = shake_hands(stream, LengthPrefix::Two, dialed, setup_time, attempt).await?;
                 return Ok(link.at(*address));
             }

@@ -21,8 +21,10 @@ use tracing::debug;
 /// How many pieces one write may have.
 const PIECES: usize = 64;
 
-/// How many rounds of reading and writing are made before other tasks get their turn.
+/// How many rounds of reading and writing are made before other tasks get their turn, and how many bytes are moved: in the time
+/// that a large message takes, others want to answer small ones.
 const ROUNDS: usize = 16;
+const SHARE: usize = 256 * 1024;
 
 /// The task of a connection; nothing happens on it unless [`run`](Self::run) is polled. When it is dropped, the connection is
 /// closed and nothing can be sent any more.
@@ -69,15 +71,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         router: &mut impl Router,
         mut sleep: Pin<&mut Sleep>,
     ) -> Poll<CloseReason> {
+        let mut moved = 0;
         for _ in 0..ROUNDS {
             let now = clock();
             let read = match self.read(cx, router, now) {
-                Ok(progress) => progress,
+                Ok(count) => count,
                 Err(reason) => return Poll::Ready(reason),
             };
             let closing = self.take(cx, now);
             let written = match self.write(cx, now) {
-                Ok(progress) => progress,
+                Ok(count) => count,
                 Err(reason) => return Poll::Ready(reason),
             };
             let idle = closing.is_pending();
@@ -102,38 +105,41 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 }
                 sleep.as_mut().reset(self.connection.poll_timeout().into());
             }
-            if !read && !written && !ticked && idle {
+            if read.is_none() && written == 0 && !ticked && idle {
                 return Poll::Pending;
+            }
+            moved += read.unwrap_or_default() + written;
+            if moved >= SHARE {
+                break;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Reads once and routes every message that is complete. `true` if there was something.
+    /// Reads once and routes every message that is complete. How many bytes were read; `None` if there was nothing to do.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
         router: &mut impl Router,
         now: Instant,
-    ) -> Result<bool, CloseReason> {
+    ) -> Result<Option<usize>, CloseReason> {
         let input = &mut self.link.input;
         let mut place = self.connection.read_into(input);
         let read = pin!(self.link.io.read_buf(&mut place)).poll(cx);
         // What came with the handshake's last packet is there before anything is read.
-        match read {
+        let mut done = match read {
             Poll::Ready(Ok(0)) => return Err(self.closed()),
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(count)) => Some(count),
             Poll::Ready(Err(error)) => return Err(self.failed(error)),
-            Poll::Pending if self.connection.missing() == 0 && !input.is_empty() => {}
-            Poll::Pending => return Ok(false),
-        }
-        let mut any = read.is_ready();
+            Poll::Pending if self.connection.missing() == 0 && !input.is_empty() => None,
+            Poll::Pending => return Ok(None),
+        };
         while let Some(control) = self.connection.handle_input(now, input)? {
-            any = true;
+            done.get_or_insert(0);
             router.control(control);
         }
-        Ok(any)
+        Ok(done)
     }
 
     /// Takes what was sent since the last time. Ready if there was something, or with why the connection is to be closed.
@@ -145,9 +151,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         closing
     }
 
-    /// Writes as much as the socket takes. `true` if that was something.
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, CloseReason> {
-        let mut any = false;
+    /// Writes as much as the socket takes. How many bytes that was.
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<usize, CloseReason> {
+        let mut all = 0;
         while self.unwritten.has_remaining() {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let count = self.unwritten.chunks_vectored(&mut slices);
@@ -155,7 +161,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             match Pin::new(&mut self.link.io).poll_write_vectored(cx, slices) {
                 Poll::Ready(Ok(0)) => return Err(self.closed()),
                 Poll::Ready(Ok(written)) => {
-                    any = true;
+                    all += written;
                     self.connection.handle_written(now);
                     self.unwritten.advance(written);
                 }
@@ -163,10 +169,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Pending => break,
             }
         }
-        if any && let Poll::Ready(Err(error)) = Pin::new(&mut self.link.io).poll_flush(cx) {
+        if all > 0
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.link.io).poll_flush(cx)
+        {
             return Err(self.failed(error));
         }
-        Ok(any)
+        Ok(all)
     }
 
     fn closed(&self) -> CloseReason {

@@ -1,7 +1,7 @@
 //! The listener: where other nodes connect.
 
 use super::accept::{Gatekeeper, accept};
-use super::wire::SetupError;
+use super::wire::{SetupError, prepare};
 use crate::dist::handshake::{LengthPrefix, SETUP_TIME};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::VecDeque;
@@ -135,7 +135,7 @@ async fn shake<G: Gatekeeper>(
     setup_time: Duration,
     gatekeeper: Arc<G>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = prepare(&stream) {
         debug!(%error, "connection lost before it began");
         return;
     }

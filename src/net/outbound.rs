@@ -3,11 +3,12 @@
 //! Who sends makes the bytes of the message, under the lock of the connection's writing half; the task only writes them.
 //!
 //! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
-//! who sends waits. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
+//! who sends waits. Small messages go between the fragments of large ones of other processes, and so do not wait until those are
+//! through. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
 //! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
 use super::link::CloseReason;
-use crate::dist::{Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
+use crate::dist::{self, Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
 use bytes::Buf;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,8 +49,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when there is room again, and at the end.
     room: Notify,
-    /// Held by the one whose turn it is to wait for room.
-    turn: tokio::sync::Mutex<()>,
+    /// Held by the one whose turn it is to wait for room: with a message that passes large ones, and with any other.
+    turns: [tokio::sync::Mutex<()>; 2],
     busy: watch::Sender<bool>,
     /// What both ends can do.
     flags: Flags,
@@ -61,6 +62,8 @@ struct State {
     write: WriteHalf,
     /// The bytes that the driver has taken and not yet written.
     backlog: usize,
+    /// Whether what passes large messages has to wait.
+    full: bool,
     phase: Phase,
     /// New values for the ticks, and their transition.
     ticks: Option<(Ticks, Duration)>,
@@ -83,6 +86,7 @@ impl Outbound {
         let state = State {
             write,
             backlog: 0,
+            full: false,
             phase: Phase::Open,
             ticks: None,
             driver: None,
@@ -90,7 +94,7 @@ impl Outbound {
         let shared = Shared {
             state: Mutex::new(state),
             room: Notify::new(),
-            turn: tokio::sync::Mutex::new(()),
+            turns: Default::default(),
             busy: watch::Sender::new(false),
             flags,
             limit,
@@ -101,50 +105,61 @@ impl Outbound {
         }
     }
 
-    /// Sends, once the connection is not busy.
+    /// Sends, once there is room: while as much as the limit goes before it, it waits.
+    ///
+    /// What is left of large messages does not go before a small one of another process.
     ///
     /// Dropping the future before it is done sends nothing.
     pub async fn send(&self, control: Control) -> Result<(), SendError> {
         control.check(self.shared.flags)?;
-        self.when_free(|state| self.push(state, &control)).await?
+        let sent = self.when_free(Some(&control), |state| self.push(state, &control));
+        sent.await?
     }
 
-    /// Waits while the connection is busy. Ready also when it has ended.
+    /// Waits until there is room for a small message. Ready also when the connection has ended.
     pub async fn free(&self) {
-        let _ = self.when_free(|_| ()).await;
+        let _ = self.when_free(None, |_| ()).await;
     }
 
     /// Does that once there is room. Who waits does so in turn: one that sends much queues behind the others each time.
-    async fn when_free<T>(&self, act: impl FnOnce(MutexGuard<'_, State>) -> T) -> Result<T, SendError> {
-        if let Some(state) = self.if_free()? {
+    async fn when_free<T>(
+        &self,
+        control: Option<&Control>,
+        act: impl FnOnce(MutexGuard<'_, State>) -> T,
+    ) -> Result<T, SendError> {
+        if let Some(state) = self.if_free(control)? {
             return Ok(act(state));
         }
-        let _turn = self.shared.turn.lock().await;
+        let [small, large] = &self.shared.turns;
+        let is_small = control.is_none_or(WriteHalf::is_small);
+        let _turn = if is_small { small } else { large }.lock().await;
         loop {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
             // From here on no notice is missed.
             room.as_mut().enable();
-            if let Some(state) = self.if_free()? {
+            if let Some(state) = self.if_free(control)? {
                 return Ok(act(state));
             }
             room.await;
         }
     }
 
-    /// The state, if there is room.
-    fn if_free(&self) -> Result<Option<MutexGuard<'_, State>>, SendError> {
+    /// The state, if there is room; without a message, for a small one.
+    fn if_free(&self, control: Option<&Control>) -> Result<Option<MutexGuard<'_, State>>, SendError> {
         let state = self.lock();
         match state.phase {
-            Phase::Open if state.bytes() < self.shared.limit => Ok(Some(state)),
-            Phase::Open => Ok(None),
-            Phase::Closing | Phase::Overrun | Phase::Ended => Err(SendError::Closed),
+            Phase::Open => {}
+            Phase::Closing | Phase::Overrun | Phase::Ended => return Err(SendError::Closed),
         }
+        let passes = control.is_none_or(|control| state.write.passes(control));
+        let before = if passes { state.passed() } else { state.bytes() };
+        Ok((before < self.shared.limit).then_some(state))
     }
 
-    /// Sends unless the connection is busy.
+    /// Sends if there is room: unless as much as the limit goes before it, as [`send`](Self::send) counts.
     pub fn try_send(&self, control: &Control) -> Result<(), SendError> {
-        if let Some(state) = self.if_free()? {
+        if let Some(state) = self.if_free(Some(control))? {
             return self.push(state, control);
         }
         control.check(self.shared.flags)?;
@@ -225,6 +240,7 @@ impl Outbound {
     fn push(&self, mut state: MutexGuard<'_, State>, control: &Control) -> Result<(), SendError> {
         state.write.send(control)?;
         let busy = state.bytes() >= self.shared.limit;
+        state.full |= busy && state.passed() >= self.shared.limit;
         let driver = state.driver.take();
         if busy {
             self.set_busy(true);
@@ -259,10 +275,13 @@ impl Outbound {
             Phase::Open | Phase::Ended => None,
         };
         // Not at once when there is room for one more, lest every message wakes everybody.
-        let free = state.bytes() <= self.shared.limit / 2 && *self.shared.busy.borrow();
+        let low = self.shared.limit / 2;
+        let free = state.bytes() <= low && *self.shared.busy.borrow();
         if free {
             self.set_busy(false);
         }
+        let room = free | (state.full && state.passed() <= low);
+        state.full &= !room;
         let idle = !any && closing.is_none();
         if idle
             && !state
@@ -273,7 +292,7 @@ impl Outbound {
             state.driver = Some(cx.waker().clone());
         }
         drop(state);
-        if free {
+        if room {
             self.shared.room.notify_waiters();
         }
         if idle { Poll::Pending } else { Poll::Ready(closing) }
@@ -309,6 +328,17 @@ impl Outbound {
 impl State {
     fn bytes(&self) -> usize {
         self.write.bytes() + self.backlog
+    }
+
+    /// Of these, what goes before a message that passes large ones. Their fragments that are ready go before it too, but are not
+    /// why it should wait.
+    fn passed(&self) -> usize {
+        let ready = self.write.ready() + self.backlog;
+        if self.write.is_streaming() {
+            ready.saturating_sub(dist::READY_FRAGMENTS)
+        } else {
+            ready
+        }
     }
 }
 

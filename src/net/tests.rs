@@ -463,6 +463,61 @@ async fn busy_and_free() {
     running.abort();
 }
 
+#[tokio::test]
+async fn small_messages_do_not_wait_for_large_ones_of_others() {
+    const LARGE: usize = 20_000_000;
+    let (a, b) = linked().await;
+    let (there, driver) = a.open(LinkOptions {
+        busy_limit: 100_000,
+        ..LinkOptions::default()
+    });
+    tokio::spawn(driver.run(|_: Control| {}));
+    let of = |sender, number: i64, size| {
+        let text = Bytes::from(vec![b'x'; size]);
+        message(sender, &term!({(number), (text)}))
+    };
+    // The peer does not read, and the sockets do not hold all of it.
+    there.send(of(1, 0, LARGE)).await.unwrap();
+    assert!(there.is_busy());
+    // What comes after it from the same process, and another large one, would wait; small ones go, as long as few of them wait.
+    assert_eq!(there.try_send(&of(1, 1, 1)), Err(SendError::Busy));
+    assert_eq!(there.try_send(&of(2, 1, LARGE)), Err(SendError::Busy));
+    there.send(of(2, 0, 1)).await.unwrap();
+    there.free().await;
+    let mut sent = 1;
+    while there.try_send(&of(3, sent, 10_000)).is_ok() {
+        sent += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!((10..100).contains(&sent), "{sent}");
+    let waiting: Vec<_> = [of(3, sent, 1), of(1, 1, 1), of(2, 1, LARGE)]
+        .into_iter()
+        .map(|message| {
+            let there = there.clone();
+            tokio::spawn(async move { there.send(message).await })
+        })
+        .collect();
+
+    let (send, mut received) = unbounded_channel();
+    let (_back, other) = b.open(LinkOptions::default());
+    tokio::spawn(other.run(move |control: Control| {
+        let sender = control.sender().unwrap().id();
+        send.send((sender, number(&control))).unwrap();
+    }));
+    for one in waiting {
+        one.await.unwrap().unwrap();
+    }
+    let mut all = Vec::new();
+    for _ in 0..sent + 4 {
+        all.push(received.recv().await.unwrap());
+    }
+    let place = |message| all.iter().position(|one| *one == message).unwrap();
+    assert_eq!(place((2, 0)), 0, "it passes the large one");
+    assert!(place((3, sent)) < place((1, 0)));
+    assert!(place((1, 0)) < place((1, 1)) && place((2, 0)) < place((2, 1)));
+    assert!((1..sent).all(|number| place((3, number)) < place((3, number + 1))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiting_ends_with_the_connection() {
     let (a, _b) = linked().await;

@@ -2,10 +2,13 @@
 
 use crate::dist::handshake::{Deframer, HandshakeError, LengthPrefix, Step};
 use bytes::{Bytes, BytesMut};
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Why a connection could not be set up.
@@ -29,6 +32,19 @@ impl From<io::Error> for SetupError {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
     }
+}
+
+/// How much the operating system may hold of what has not gone out, on Linux. What it holds more of, a small message has to wait
+/// for: its buffer of 4 MB is 33 ms on a link of 1 Gbit/s.
+#[cfg(target_os = "linux")]
+const NOT_SENT: u32 = 128 * 1024;
+
+/// Makes a fresh stream send each message at once, and hold little back.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT)?;
+    Ok(())
 }
 
 /// A stream on which a handshake is under way.
