@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use beamnode::node::{Message, Node, NodeEvent, NodeType, Process, RegisterError};
 use beamnode::term::Term;
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// Seconds of silence after which a node counts as down, as the kernel parameter net_ticktime
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     net_ticktime: u32,
+    /// How many ticks there are in that time, as the kernel parameter net_tickintensity
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    net_tickintensity: u32,
     /// Whether to join the clusters of the visible nodes that are connected to, as `erl -connect_all`
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     connect_all: bool,
@@ -49,7 +53,8 @@ async fn stay(args: Args) -> Result<(), Box<dyn Error>> {
     let node = builder
         .connect_all(args.connect_all)
         .prevent_overlapping_partitions(args.prevent_overlapping_partitions)
-        .net_ticktime(std::time::Duration::from_secs(args.net_ticktime.into()))
+        .net_ticktime(Duration::from_secs(args.net_ticktime.into()))
+        .net_tickintensity(args.net_tickintensity)
         .epmd_program(std::env::current_exe()?)
         .may_halt(true)
         .start()

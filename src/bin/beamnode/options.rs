@@ -1,7 +1,9 @@
 //! The options that every command takes which needs a node of its own, with `erl`'s meanings.
 
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use beamnode::dist::Cookie;
 use beamnode::epmd::resolver::FixedPort;
@@ -28,6 +30,12 @@ pub(crate) struct NodeOptions {
     /// The ports to listen on, PORT or FIRST-LAST, as inet_dist_listen_min and inet_dist_listen_max
     #[arg(long, value_name = "PORTS", value_parser = ports, conflicts_with = "erl_epmd_port")]
     pub(crate) listen_ports: Option<RangeInclusive<u16>>,
+    /// The address of this host to listen at, as inet_dist_use_interface; all of them if not said
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen_interface: Option<IpAddr>,
+    /// Seconds that each step of setting up a connection may take, as the kernel parameter net_setuptime
+    #[arg(long, value_name = "SECONDS", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=120))]
+    pub(crate) net_setuptime: u16,
 }
 
 impl NodeOptions {
@@ -55,7 +63,11 @@ impl NodeOptions {
         if let Some(ports) = &self.listen_ports {
             builder = builder.listen_ports(ports.clone());
         }
-        Ok(builder.hidden(self.hidden))
+        if let Some(address) = self.listen_interface {
+            builder = builder.listen_interface(address);
+        }
+        let setup_time = Duration::from_secs(self.net_setuptime.into());
+        Ok(builder.hidden(self.hidden).net_setuptime(setup_time))
     }
 }
 
