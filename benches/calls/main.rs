@@ -53,6 +53,8 @@ fn outer() {
         "--init",
         "--network",
         "none",
+        "--sysctl",
+        "net.ipv4.tcp_congestion_control=reno",
         "--hostname",
         "here",
         "--add-host",

@@ -29,8 +29,8 @@ fn main() -> ExitCode {
         .collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["--node", name] => runtime().block_on(player::run(name)),
-        ["--tcp"] => runtime().block_on(tcp::run()),
+        ["--node", name] => play(player::run((*name).to_owned())),
+        ["--tcp"] => play(tcp::run()),
         ["--inside", erl, rest @ ..] => inside(Path::new(erl), rest),
         rest => outside(rest),
     };
@@ -43,11 +43,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
+/// Runs a player in a task, as processes run: to wake what the runtime itself waits for takes one more system call.
+fn play(player: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build()?;
+    runtime.block_on(async { tokio::spawn(player).await? })
 }
 
 /// Starts this program again where the network is its own.

@@ -16,8 +16,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{COOKIE, Result, percentile};
 
-pub(crate) async fn run(name: &str) -> Result<()> {
-    let node = Node::builder(name).cookie(COOKIE).hidden(true).start().await?;
+pub(crate) async fn run(name: String) -> Result<()> {
+    let node = Node::builder(name.clone())
+        .cookie(COOKIE)
+        .hidden(true)
+        .start()
+        .await?;
     serve(&node)?;
     println!("ready {name}");
     let mut held = Vec::new();
