@@ -293,8 +293,13 @@ pub(crate) async fn ticktime_changes(bed: Bed) {
     );
     alice.resume().await;
     assert_eq!(ping(&alice, rust).await, "pong");
-    // And the subject ticks as often: alice, who waits four seconds, keeps it.
-    alice.eval("node_watch:start(), timer:sleep(9000)").await;
+    // And the subject ticks as often: alice, who waits four seconds, keeps it for nine ticks, of which each is a packet.
+    let nine = format!(
+        "node_watch:start(), {{_, C}} = lists:keyfind('{rust}', 1, erlang:system_info(dist_ctrl)), \
+         Count = fun() -> {{ok, [{{_, N}}]}} = inet:getstat(C, [recv_cnt]), N end, Last = Count() + 9, \
+         (fun P() -> case Count() of N when N < Last -> timer:sleep(50), P(); _ -> ticked end end)()"
+    );
+    assert_eq!(alice.eval(nine).await, "ticked");
     assert_eq!(alice.eval(format!("node_watch:about('{rust}')")).await, "[]");
 }
 
