@@ -37,7 +37,7 @@ pub(crate) struct Mailbox {
     priority: usize,
     bytes: usize,
     limits: MailboxLimits,
-    /// How many priority messages ever came: whoever remembers a place in the queue sees from it that places have moved.
+    /// How often a message came or went before others: whoever remembers a place in the queue sees from it that places have moved.
     moved: u64,
 }
 
@@ -86,6 +86,12 @@ impl Mailbox {
             self.priority -= 1;
         }
         Some(message)
+    }
+
+    /// Removes a message beside a receive that may be under way, which looks again from the front.
+    pub(crate) fn remove_aside(&mut self, index: usize) -> Option<Message> {
+        self.moved += 1;
+        self.remove(index)
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&Message> {

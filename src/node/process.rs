@@ -419,6 +419,13 @@ impl Process {
     /// # }
     /// ```
     pub async fn monitor_with(&self, item: impl Into<Item>, options: MonitorOptions) -> Reference {
+        let telling = Telling {
+            tag: options.tag.map(Box::new),
+            priority: options.priority,
+        };
+        let item = item.into();
+        // Nothing is held while this waits: whoever gives the wait up leaves nothing behind.
+        let route = self.node.free_route_to(item.node()).await.ok();
         let reference = match options.alias {
             None => self.node.make_ref(),
             Some(until) => {
@@ -427,12 +434,6 @@ impl Process {
                 alias
             }
         };
-        let telling = Telling {
-            tag: options.tag.map(Box::new),
-            priority: options.priority,
-        };
-        let item = item.into();
-        let route = self.node.free_route_to(item.node()).await.ok();
         self.monitor_over(route, reference, item, telling)
     }
 

@@ -643,6 +643,32 @@ async fn of_a_monitor_with_an_alias_either_answer_or_down_comes() {
 }
 
 #[tokio::test]
+async fn a_monitor_that_is_given_up_while_it_connects_leaves_no_alias() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hosts = Hosts::new().node(
+        "silent".parse().unwrap(),
+        "localhost",
+        silent.local_addr().unwrap(),
+    );
+    let node = Node::builder("c@localhost")
+        .cookie("c")
+        .resolver(hosts)
+        .listen(false)
+        .start()
+        .await
+        .unwrap();
+    let me = node.process();
+    let monitor = me.monitor_with_alias(("any", "silent@localhost"), Until::ReplyDemonitor);
+    // The connection waits for an answer when this has been accepted.
+    tokio::select! {
+        biased;
+        monitor = monitor => panic!("{monitor} without a connection"),
+        accepted = silent.accept() => drop(accepted.unwrap()),
+    }
+    assert_eq!(me.cell().aliases(), 0);
+}
+
+#[tokio::test]
 async fn a_priority_message_comes_first_where_it_is_wanted() {
     let node = lone().await;
     let mut me = node.process();
@@ -746,6 +772,34 @@ async fn a_spawn_that_is_given_up_leaves_nothing_running() {
             .any(|name| reason == Term::atom(name)),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn what_was_told_of_a_spawn_that_is_given_up_goes_with_it() {
+    let [a, b] = pair(["c", "c"]).await;
+    a.ping(b.name()).await.unwrap();
+    let me = a.process();
+    me.trap_exit(true);
+    me.send(me.pid(), Term::atom("other")).await.unwrap();
+    {
+        let options = SpawnOptions {
+            link: true,
+            monitor: true,
+            ..SpawnOptions::default()
+        };
+        let mut spawning = std::pin::pin!(me.spawn_on(b.name(), ("erlang", "is_alive"), [], options));
+        let polled =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(spawning.as_mut().poll(cx).is_pending()));
+        assert!(polled.await);
+        let told = async {
+            while me.mailbox_len() < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), told).await.expect("its end is told");
+    }
+    assert_eq!(me.mailbox_len(), 1);
+    assert_eq!(me.cell().held(), [0; 4]);
 }
 
 #[tokio::test]

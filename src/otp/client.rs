@@ -1,5 +1,6 @@
 //! The rest of what a client does: requests whose answers are awaited later, calls to many at once, event managers, `sys`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::call::{CallError, FOR_EVER};
@@ -13,18 +14,32 @@ pub struct RequestId {
     me: Process,
     monitor: Reference,
     tag: Term,
+    /// Whether the answer has been taken out of the mailbox.
+    answered: AtomicBool,
 }
 
 impl Drop for RequestId {
     fn drop(&mut self) {
         self.me.unalias(&self.monitor);
         self.me.demonitor_flush(&self.monitor);
+        // The answer may have come before that.
+        if !*self.answered.get_mut() {
+            self.me.cell().flush(|message| self.read(message).is_some());
+        }
     }
 }
 
 impl RequestId {
     /// The answer that a message is, if it is one to this request.
     fn answer(&self, message: &Message) -> Option<Result<Term, CallError>> {
+        let answer = self.read(message);
+        if answer.is_some() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    fn read(&self, message: &Message) -> Option<Result<Term, CallError>> {
         match message {
             Message::Down(down) if down.reference == self.monitor => Some(match down.reason.decode() {
                 Ok(reason) => Err(CallError::Down(reason)),
@@ -100,6 +115,7 @@ impl Process {
             me: self.handle(),
             monitor,
             tag,
+            answered: AtomicBool::new(false),
         };
         let to = match server {
             Item::Pid(pid) => Destination::Pid(pid),

@@ -282,6 +282,29 @@ async fn a_server_answers_at_once_and_later_from_near_and_far() {
 }
 
 #[tokio::test]
+async fn an_answer_that_came_before_its_request_was_given_up_goes_with_it() {
+    let [a, b] = pair().await;
+    b.start_server("adder", Adder::default()).unwrap();
+    let mut me = a.process();
+    let request = me
+        .send_request(("adder", "b@localhost"), Term::atom("sum"))
+        .await
+        .unwrap();
+    within(async {
+        while me.mailbox_len() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let own = me.pid().clone();
+    me.send(&own, Term::atom("other")).await.unwrap();
+    drop(request);
+    assert_eq!(me.mailbox_len(), 1);
+    let left = within(me.recv()).await.unwrap().term().unwrap();
+    assert_eq!(left, Term::atom("other"));
+}
+
+#[tokio::test]
 async fn a_caller_is_told_when_the_server_ends_is_missing_or_is_slow() {
     let [a, b] = pair().await;
     b.start_server("adder", Adder::default()).unwrap();

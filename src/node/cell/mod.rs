@@ -363,6 +363,11 @@ impl Cell {
             state.spawning.len(),
         ]
     }
+
+    /// How many aliases are active.
+    pub(crate) fn aliases(&self) -> usize {
+        self.lock().aliases.len()
+    }
 }
 
 /// An alias that is to live as long as the monitor of the same reference is over.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     AliasKind, Cell, Item, Message, Monitor, Monitored, Outbox, Place, ProcessInfo, RegisterError,
-    SpawnFailure, Spawning, Telling, Watcher, reason, set_waker,
+    SpawnFailure, Spawning, State, Telling, Watcher, reason, set_waker,
 };
 use crate::dist::control::{Control, Exit, Link, MonitorP, Unlink};
 use crate::etf::RawTerm;
@@ -228,11 +228,12 @@ impl Cell {
 
     /// Removes the `'DOWN'` message of `reference` from the mailbox, if it is there: the option `flush`.
     pub(crate) fn flush_down(&self, reference: &Reference) -> bool {
-        let mut state = self.lock();
-        let found = state
-            .mailbox
-            .position(|message| matches!(message, Message::Down(down) if down.reference == *reference));
-        found.and_then(|index| state.mailbox.remove(index)).is_some()
+        self.flush(|message| is_down(message, reference))
+    }
+
+    /// Removes the first message that fits, if there is one. The lock is held meanwhile.
+    pub(crate) fn flush(&self, fits: impl FnMut(&Message) -> bool) -> bool {
+        flush(&mut self.lock(), fits)
     }
 
     /// Has the process told once of the connection's end; `false` when that is over.
@@ -311,8 +312,16 @@ impl Cell {
         out: &mut Outbox,
     ) {
         let mut state = self.lock();
-        self.unmonitor(&mut state, reference, out);
-        if state.links.exited(pid).is_some() {
+        // Its end may have been told already.
+        if !self.unmonitor(&mut state, reference, out) {
+            flush(&mut state, |message| is_down(message, reference));
+        }
+        if state.links.exited(pid).is_none() {
+            flush(
+                &mut state,
+                |message| matches!(message, Message::Exit(exit) if exit.from == *pid),
+            );
+        } else {
             let exit = Exit {
                 from: self.pid.clone(),
                 to: pid.clone(),
@@ -398,6 +407,17 @@ impl Cell {
     pub(crate) fn mailbox_len(&self) -> usize {
         self.lock().mailbox.len()
     }
+}
+
+fn flush(state: &mut State, fits: impl FnMut(&Message) -> bool) -> bool {
+    let found = state.mailbox.position(fits);
+    found
+        .and_then(|index| state.mailbox.remove_aside(index))
+        .is_some()
+}
+
+fn is_down(message: &Message, reference: &Reference) -> bool {
+    matches!(message, Message::Down(down) if down.reference == *reference)
 }
 
 impl Monitor {

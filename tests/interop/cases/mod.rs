@@ -16,6 +16,7 @@ mod epmd;
 mod examples;
 mod figures;
 mod global;
+mod killed;
 mod pg;
 mod ping;
 mod processes;
@@ -29,7 +30,9 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) run: fn(Bed) -> Pin<Box<dyn Future<Output = ()>>>,
     /// The case is ended and has failed after this.
-    pub(crate) limit: Duration,
+    limit: Duration,
+    /// What that grows by with each round that `BED_ROUNDS` asks for.
+    each_round: Duration,
     /// Several hosts of their own names, or cuts between them: not possible where every host is this machine.
     pub(crate) needs_hosts: bool,
     /// Runs while no other case does: it measures time.
@@ -56,11 +59,26 @@ impl Case {
             name,
             run,
             limit: Duration::from_secs(240),
+            each_round: Duration::ZERO,
             needs_hosts: false,
             alone: false,
             subjects: Subjects::Either,
             only_with: None,
         }
+    }
+
+    /// Each round of it may take this long.
+    const fn each_round(mut self, seconds: u64) -> Self {
+        self.each_round = Duration::from_secs(seconds);
+        self
+    }
+
+    /// After how long the case is ended and has failed.
+    pub(crate) fn limit(&self) -> Duration {
+        let rounds = std::env::var("BED_ROUNDS")
+            .ok()
+            .and_then(|rounds| rounds.parse().ok());
+        self.limit + self.each_round * rounds.unwrap_or(0)
     }
 
     const fn needs_hosts(mut self) -> Self {
@@ -163,6 +181,8 @@ pub(crate) fn all() -> Vec<Case> {
         case!(calls::rpc_by_us).rust_only(),
         case!(calls::server_of_ours).rust_only(),
         case!(calls::server_of_theirs).rust_only(),
+        case!(killed::subject).each_round(2),
+        case!(killed::peer).rust_only().each_round(8),
         case!(pg::at_random).both(),
         case!(pg::crashes),
         case!(pg::monitors_of_peer),

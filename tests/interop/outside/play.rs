@@ -130,7 +130,7 @@ impl Play {
             }
             inside.wait().await
         };
-        let ended = timeout(case.limit, serve).await;
+        let ended = timeout(case.limit(), serve).await;
         answering.shutdown().await;
         let result = self.conclude(ended, stdin, said, case).await;
         // On this machine, nodes that the inside half could not end any more are ended with its process group.
@@ -162,7 +162,7 @@ impl Play {
                 drop(stdin);
                 let said = timeout(LAST_WORDS, said).await;
                 let said = said.ok().and_then(Result::ok).unwrap_or_default();
-                Err(format!("{said}(not done after {:?})", case.limit))
+                Err(format!("{said}(not done after {:?})", case.limit()))
             }
         }
     }
