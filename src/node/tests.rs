@@ -796,7 +796,9 @@ async fn what_was_told_of_a_spawn_that_is_given_up_goes_with_it() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), told).await.expect("its end is told");
+        tokio::time::timeout(Duration::from_secs(10), told)
+            .await
+            .expect("its end is told");
     }
     assert_eq!(me.mailbox_len(), 1);
     assert_eq!(me.cell().held(), [0; 4]);

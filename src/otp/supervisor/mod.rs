@@ -2,8 +2,9 @@
 //!
 //! As the module `supervisor` of OTP: strategies, restart types, the limit on how often in how long, children ended in the
 //! reverse of the order in which they were started, and the same [reports](Report), which are logged unless a program wants them
-//! otherwise. `which_children`, `count_children`, `terminate_child`, `restart_child` and `delete_child` of the module are answered
-//! to whatever node.
+//! otherwise. A supervisor is a server, so that `sys` and Observer work on it, and answers `which_children`, `count_children`,
+//! `get_childspec`, `terminate_child`, `restart_child` and `delete_child` of the module to whatever node. `start_child` is refused: what
+//! a child runs is a function of the program.
 
 mod report;
 #[cfg(test)]
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 pub use report::{Event, Report};
 
-use super::call::{Caller, Request};
+use super::call::Caller;
+use super::gen_server::{Context, GenServer, run_server};
 use crate::node::{Exit, ExitReason, Message, Node, Process};
-use crate::term::{Atom, Pid, Term};
+use crate::term;
+use crate::term::{Atom, Map, Pid, Term};
 
 /// What happens to the others when a child ends and is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -119,8 +122,38 @@ impl Child {
 
     /// As a report shows it.
     fn term(&self, pid: Option<&Pid>) -> Term {
-        let pair = |key: &'static str, value: Term| Term::from((Term::atom(key), value));
-        let undefined = || Term::atom("undefined");
+        let pair = |(key, value)| Term::from((Term::atom(key), value));
+        let mut parts = vec![
+            ("pid", pid_or_undefined(pid)),
+            ("id", self.id.clone()),
+            ("mfargs", mfargs()),
+        ];
+        parts.extend(self.settings());
+        Term::from(parts.into_iter().map(pair).collect::<Vec<_>>())
+    }
+
+    /// As `supervisor:get_childspec/2` gives it.
+    fn spec(&self) -> Term {
+        let [(_, restart), significant, shutdown, (_, kind)] = self.settings();
+        let parts = [
+            ("id", self.id.clone()),
+            ("start", mfargs()),
+            ("restart", restart),
+            significant,
+            shutdown,
+            ("type", kind),
+            ("modules", Term::NIL),
+        ];
+        Term::Map(Map::from_iter(parts.map(|(key, value)| (Term::atom(key), value))))
+    }
+
+    /// As a supervisor's state has it.
+    fn record(&self, pid: Option<&Pid>) -> Term {
+        let [restart, significant, shutdown, kind] = self.settings().map(|(_, value)| value);
+        term!({child, (pid_or_undefined(pid)), (self.id.clone()), (mfargs()), (restart), (significant), (shutdown), (kind), []})
+    }
+
+    fn settings(&self) -> [(&'static str, Term); 4] {
         let restart = match self.restart {
             Restart::Permanent => "permanent",
             Restart::Transient => "transient",
@@ -131,19 +164,12 @@ impl Child {
             Shutdown::Infinity => Term::atom("infinity"),
             Shutdown::Timeout(time) => Term::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
-        Term::from(vec![
-            pair("pid", pid.cloned().map_or_else(undefined, Term::from)),
-            pair("id", self.id.clone()),
-            // No module and function start it; as of a child whose arguments OTP does not keep.
-            pair(
-                "mfargs",
-                Term::from((Term::atom("beamnode"), Term::atom("spawn_link"), undefined())),
-            ),
-            pair("restart_type", Term::atom(restart)),
-            pair("significant", Term::from(false)),
-            pair("shutdown", shutdown),
-            pair("child_type", Term::atom(self.kind())),
-        ])
+        [
+            ("restart_type", Term::atom(restart)),
+            ("significant", Term::from(false)),
+            ("shutdown", shutdown),
+            ("child_type", Term::atom(self.kind())),
+        ]
     }
 
     const fn kind(&self) -> &'static str {
@@ -153,6 +179,15 @@ impl Child {
             "worker"
         }
     }
+}
+
+/// No module and function start a child: as of one whose arguments OTP does not keep.
+fn mfargs() -> Term {
+    term!({beamnode, spawn_link, undefined})
+}
+
+fn pid_or_undefined(pid: Option<&Pid>) -> Term {
+    pid.cloned().map_or_else(|| Term::atom("undefined"), Term::from)
 }
 
 /// A supervisor's description, to be [started](Self::start).
@@ -256,24 +291,17 @@ impl Supervisor {
         if let Some(name) = &self.name {
             me.register(name)?;
         }
-        let running = self
-            .children
-            .iter()
-            .map(|child| Running {
-                child: child.clone(),
-                pid: None,
-            })
-            .collect();
-        let mut supervising = Supervising {
-            me,
-            children: running,
+        let running = self.children.iter().map(|child| Running {
+            child: child.clone(),
+            pid: None,
+        });
+        let supervising = Supervising {
+            me: me.handle(),
+            children: running.collect(),
             restarts: VecDeque::new(),
             settings: self,
         };
-        supervising.start_from(0);
-        let reason = supervising.serve().await;
-        supervising.end_from(0).await;
-        Err(reason)
+        run_server(me, supervising).await
     }
 }
 
@@ -282,6 +310,7 @@ struct Running {
     pid: Option<Pid>,
 }
 
+/// A supervisor that runs: a server, as in OTP.
 struct Supervising {
     me: Process,
     children: Vec<Running>,
@@ -290,37 +319,90 @@ struct Supervising {
     settings: Supervisor,
 }
 
-impl Supervising {
-    /// Serves until there is a reason to end.
-    async fn serve(&mut self) -> ExitReason {
-        while let Some(message) = self.me.recv().await {
-            if let Message::Exit(exit) = &message {
-                let Exit { from, reason } = &**exit;
-                let reason = reason
-                    .decode()
-                    .map_or_else(|_| ExitReason::KILL, ExitReason::from);
-                match self
-                    .children
-                    .iter()
-                    .position(|running| running.pid.as_ref() == Some(from))
-                {
-                    Some(index) => {
-                        if let Err(reason) = self.ended(index, &reason).await {
-                            return reason;
-                        }
-                    }
-                    // Whoever is linked and no child is a parent, or speaks for one.
-                    None => return reason,
-                }
-                continue;
-            }
-            if let Ok(Request::Call(caller, request)) = Request::read(&message) {
-                self.call(&caller, &request).await;
-            }
-        }
-        ExitReason::SHUTDOWN
+impl GenServer for Supervising {
+    async fn init(&mut self, _: &mut Context) -> Result<(), ExitReason> {
+        self.start_from(0);
+        Ok(())
     }
 
+    async fn call(&mut self, _: &mut Context, request: Term, _: &Caller) -> Result<Option<Term>, ExitReason> {
+        let answer = match &request {
+            Term::Atom(request) => self.listing(request),
+            _ => match request.as_tuple().and_then(|tuple| tuple.array::<2>()) {
+                Some([Term::Atom(order), id]) => self.order(&order, &id).await,
+                _ => None,
+            },
+        };
+        // OTP's ends there, with all its children.
+        let unknown = || term!({error, {unknown_call, (request.clone())}});
+        Ok(Some(answer.unwrap_or_else(unknown)))
+    }
+
+    async fn cast(&mut self, _: &mut Context, request: Term) -> Result<(), ExitReason> {
+        warn!(supervisor = %self.me.pid(), %request, "unexpected cast");
+        Ok(())
+    }
+
+    async fn info(&mut self, _: &mut Context, message: Message) -> Result<(), ExitReason> {
+        let Message::Exit(exit) = &message else {
+            match message.term() {
+                Ok(message) => warn!(supervisor = %self.me.pid(), %message, "unexpected message"),
+                Err(error) => warn!(supervisor = %self.me.pid(), %error, "a message that is no term"),
+            }
+            return Ok(());
+        };
+        let Exit { from, reason } = &**exit;
+        let reason = reason
+            .decode()
+            .map_or_else(|_| ExitReason::KILL, ExitReason::from);
+        let child = |running: &Running| running.pid.as_ref() == Some(from);
+        match self.children.iter().position(child) {
+            Some(index) => self.ended(index, &reason).await,
+            // Whoever is linked and no child is a parent, or speaks for one.
+            None => Err(reason),
+        }
+    }
+
+    async fn terminate(&mut self, _: &mut Context, _: &ExitReason) {
+        self.end_from(0).await;
+    }
+
+    /// As OTP's: `{state, Name, Strategy, {Ids, Children}, Dynamics, Intensity, Period, Restarts, DynamicRestarts, AutoShutdown, Module,
+    /// Arguments}`.
+    fn state(&self) -> Term {
+        let strategy = match self.settings.strategy {
+            Strategy::OneForOne => "one_for_one",
+            Strategy::RestForOne => "rest_for_one",
+        };
+        let ids: Vec<Term> = self
+            .children
+            .iter()
+            .rev()
+            .map(|running| running.child.id.clone())
+            .collect();
+        let children = self
+            .children
+            .iter()
+            .map(|Running { child, pid }| (child.id.clone(), child.record(pid.as_ref())));
+        let children = Term::Map(Map::from_iter(children));
+        let uptime = self.me.node().uptime();
+        let restarts = self
+            .restarts
+            .iter()
+            .rev()
+            .map(|then| Term::from(uptime.saturating_sub(then.elapsed()).as_secs()));
+        let restarts = Term::from(restarts.collect::<Vec<_>>());
+        let (intensity, period) = (self.settings.intensity, self.settings.period.as_secs());
+        term!({state, (self.name()), (Term::atom(strategy)), {(ids), (children)}, undefined, (intensity), (period), (restarts),
+            0, never, beamnode, []})
+    }
+
+    fn module(&self) -> &'static str {
+        "supervisor"
+    }
+}
+
+impl Supervising {
     /// A child has ended. Fails when that was once too often.
     async fn ended(&mut self, index: usize, reason: &ExitReason) -> Result<(), ExitReason> {
         let Some(running) = self.children.get_mut(index) else {
@@ -359,6 +441,12 @@ impl Supervising {
             Strategy::OneForOne => self.start(index),
             Strategy::RestForOne => {
                 self.end_from(index + 1).await;
+                // Those that are never started again are not either when it is for another's sake.
+                let mut place = 0;
+                self.children.retain(|running| {
+                    place += 1;
+                    place <= index + 1 || running.child.restart != Restart::Temporary
+                });
                 self.start_from(index);
             }
         }
@@ -446,30 +534,19 @@ impl Supervising {
         let Some(Running { child, .. }) = self.children.get(index) else {
             return;
         };
-        let here = self.me.pid().clone();
-        let supervisor = match &self.settings.name {
-            Some(name) => Term::from((Term::atom("local"), name.clone())),
-            None => Term::from((here.clone(), Term::atom("supervisor"))),
-        };
-        let child = child.term(pid);
         (self.settings.reporter.0)(&Report {
-            supervisor,
+            supervisor: self.name(),
             event,
-            child,
-            here,
+            child: child.term(pid),
+            here: self.me.pid().clone(),
         });
     }
 
-    async fn call(&mut self, caller: &Caller, request: &Term) {
-        let answer = match request {
-            Term::Atom(request) => self.listing(request),
-            _ => match request.as_tuple().and_then(|tuple| tuple.array::<2>()) {
-                Some([Term::Atom(order), id]) => self.order(&order, &id).await,
-                _ => None,
-            },
-        };
-        if let Some(answer) = answer {
-            caller.reply(&self.me, answer);
+    /// `{local, Name}`, or `{Pid, supervisor}` of one without a name.
+    fn name(&self) -> Term {
+        match &self.settings.name {
+            Some(name) => Term::from((Term::atom("local"), name.clone())),
+            None => Term::from((self.me.pid().clone(), Term::atom("supervisor"))),
         }
     }
 
@@ -478,7 +555,7 @@ impl Supervising {
         let listing: Vec<Term> = match request {
             "which_children" => {
                 let children = self.children.iter().rev().map(|Running { child, pid }| {
-                    let pid = pid.clone().map_or_else(|| Term::atom("undefined"), Term::from);
+                    let pid = pid_or_undefined(pid.as_ref());
                     Term::from((child.id.clone(), pid, Term::atom(child.kind()), Term::NIL))
                 });
                 children.collect()
@@ -500,11 +577,14 @@ impl Supervising {
         Some(Term::from(listing))
     }
 
-    /// `{terminate_child, Id}`, `{restart_child, Id}`, `{delete_child, Id}`.
+    /// `{terminate_child, Id}`, `{restart_child, Id}`, `{delete_child, Id}`, `{get_childspec, Id}`, `{start_child, Spec}`.
     async fn order(&mut self, order: &str, id: &Term) -> Option<Term> {
         let error = |reason: &'static str| Some(Term::from((Term::atom("error"), Term::atom(reason))));
-        if !matches!(order, "terminate_child" | "restart_child" | "delete_child") {
-            return None;
+        match order {
+            "terminate_child" | "restart_child" | "delete_child" | "get_childspec" => {}
+            // What a child runs is a function of this program, which no term can name.
+            "start_child" => return Some(term!({error, {invalid_child_spec, (id.clone())}})),
+            _ => return None,
         }
         let Some(index) = self.children.iter().position(|running| running.child.id == *id) else {
             return error("not_found");
@@ -520,6 +600,10 @@ impl Supervising {
                     self.children.remove(index);
                 }
                 Some(Term::atom("ok"))
+            }
+            ("get_childspec", _) => {
+                let spec = self.children[index].child.spec();
+                Some(Term::from((Term::atom("ok"), spec)))
             }
             (_, Some(_)) => error("running"),
             ("restart_child", None) => {

@@ -22,6 +22,7 @@ mod ping;
 mod processes;
 mod servers;
 mod services;
+mod supervisors;
 mod tools;
 
 /// One thing that must hold, on every release.
@@ -206,6 +207,11 @@ pub(crate) fn all() -> Vec<Case> {
         case!(servers::killed_at_random).rust_only(),
         case!(servers::killed_at_random_by_us).rust_only(),
         case!(servers::many).rust_only(),
+        case!(supervisors::beside_otp).rust_only(),
+        case!(processes::panics).rust_only(),
+        case!(processes::device),
+        case!(servers::by_global_name).rust_only(),
+        case!(tools::remote_shell),
         case!(tools::erl_call).both(),
         case!(tools::observer_asks).both(),
         case!(connection::alive),
