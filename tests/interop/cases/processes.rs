@@ -7,12 +7,12 @@ mod random;
 
 pub(crate) use elixir::in_elixir;
 pub(crate) use example::watched;
-pub(crate) use io::{asking_node_goes, input_of_ours, on_their_leader, output_of_theirs};
+pub(crate) use io::{asking_node_goes, device, input_of_ours, on_their_leader, output_of_theirs};
 pub(crate) use random::killed_at_random;
 
 use beamnode::dist::Cookie;
 use beamnode::node::{
-    AliasKind, ExitReason, Message, MonitorOptions, Node, Process, SpawnError, SpawnOptions, Until,
+    AliasKind, Exception, ExitReason, Message, MonitorOptions, Node, Process, SpawnError, SpawnOptions, Until,
 };
 use beamnode::term;
 use beamnode::term::{Atom, Pid, Term};
@@ -120,6 +120,48 @@ pub(crate) async fn monitors_of_subject(bed: Bed) {
     let gone = "{P, Q} = spawn_monitor(N, erlang, self, []), {'DOWN', Q, process, P, normal} = M(), \
                 R = monitor(process, P), {M(), R, P}";
     check(&alice, &subject, gone, "{{'DOWN', R, process, P, noproc}, R, P}").await;
+}
+
+/// A panic is an end like another, with a reason that says what it was.
+pub(crate) async fn panics(bed: Bed) {
+    let (node, me, alice, _) = node_of_ours(&bed).await;
+    let module = node.module("shaky");
+    module.function("panics", 0, async |_, _| panic!("no more {}", "leaves"));
+    module.function("fails", 0, async |_, _| {
+        let number: i64 = "many"
+            .parse()
+            .map_err(|error| Exception::Exit(term!({bad_number, (Term::from(format!("{error}")))})))?;
+        Ok(Term::from(number))
+    });
+    let text = "<<\"no more leaves\">>";
+    for (expression, expected) in [
+        (
+            "{P, R} = spawn_monitor(N, shaky, panics, []), receive {'DOWN', R, process, P, Why} -> Why end",
+            format!("{{panic,{text}}}"),
+        ),
+        (
+            "process_flag(trap_exit, true), P = spawn_link(N, shaky, panics, []), receive {'EXIT', P, Why} -> process_flag(trap_exit, false), Why end",
+            format!("{{panic,{text}}}"),
+        ),
+        (
+            "rpc:call(N, shaky, panics, [])",
+            format!("{{badrpc,{{'EXIT',{{panic,{text}}}}}}}"),
+        ),
+        (
+            "try erpc:call(N, shaky, panics, []) catch C:E -> {C, E} end",
+            format!("{{exit,{{signal,{{panic,{text}}}}}}}"),
+        ),
+        (
+            "rpc:call(N, shaky, fails, [])",
+            "{badrpc,{'EXIT',{bad_number,<<\"invalid digit found in string\">>}}}".to_owned(),
+        ),
+        ("rpc:call(N, erlang, is_alive, [])", "true".to_owned()),
+    ] {
+        let source = format!("(fun() -> N = '{}', {expression} end)()", node.name());
+        assert_eq!(alice.eval(source).await, expected, "{expression}");
+    }
+    drop(me);
+    node.shutdown().await;
 }
 
 /// Every way to spawn on the subject, with the answers of a BEAM node.

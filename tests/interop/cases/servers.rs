@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use beamnode::node::{ExitReason, Node, NodeType, Rules, What};
-use beamnode::otp::{Answer, CallError, Caller, Context, GenServer, RpcError, Typed, TypedServer};
+use beamnode::otp::{
+    Answer, CallError, Caller, Context, GenServer, GlobalError, RpcError, Typed, TypedServer,
+};
 use beamnode::term;
 use beamnode::term::{Atom, Term};
 use serde::{Deserialize, Serialize};
@@ -361,6 +363,121 @@ pub(crate) async fn typed(bed: Bed) {
     }
     // Nobody may call what has ended in the middle of a registration.
     ask(&alice, &node, "global:unregister_name(it)", "ok").await;
+    node.shutdown().await;
+}
+
+/// Servers that have a name of the cluster's, or of a registry's: ours called from Erlang and Elixir, and theirs by us.
+pub(crate) async fn by_global_name(bed: Bed) {
+    let node = ours(&bed).await;
+    let account = node.start_anonymous_server(Typed(Account(1)));
+    let alice = bed.erl("alice", "a").start().await;
+    node.ping(alice.node()).await.unwrap();
+    let global = node.global();
+    global.sync().await.unwrap();
+    assert!(global.register_name(term!({account, 1}), &account).await.unwrap());
+    for (expression, expected) in [
+        (
+            "gen_server:call({global, {account, 1}}, balance)",
+            "{ok,#{balance => 1}}",
+        ),
+        (
+            "gen_server:cast({global, {account, 1}}, {set, 2}), gen_server:call({global, {account, 1}}, balance)",
+            "{ok,#{balance => 2}}",
+        ),
+        (
+            "gen_server:call({via, global, {account, 1}}, balance)",
+            "{ok,#{balance => 2}}",
+        ),
+        (
+            "gen_server:wait_response(gen_server:send_request({global, {account, 1}}, balance), infinity)",
+            "{reply,{ok,#{balance => 2}}}",
+        ),
+        (
+            "case sys:get_state({global, {account, 1}}) of {ok, S} -> S; S -> S end",
+            "2",
+        ),
+        (
+            "{'EXIT', {noproc, _}} = (catch gen_server:call({global, nobody}, balance)), gen_server:cast({global, nobody}, x)",
+            "ok",
+        ),
+    ] {
+        ask(&alice, &node, expression, expected).await;
+    }
+    if bed.release() > 24 {
+        let collected = "R = lists:foldl(fun(L, All) -> gen_server:send_request({global, {account, 1}}, balance, L, All) end, gen_server:reqids_new(), [a, b]), \
+            {{reply, {ok, #{balance := 2}}}, L1, R1} = gen_server:receive_response(R, infinity, true), \
+            {{reply, {ok, #{balance := 2}}}, L2, R2} = gen_server:receive_response(R1, infinity, true), {lists:sort([L1, L2]), gen_server:reqids_size(R2)}";
+        ask(&alice, &node, collected, "{[a,b],0}").await;
+    }
+    let eve = bed.elixir("eve", "b").start().await;
+    for (expression, expected) in [
+        ("Node.connect(n) && :global.sync()", ":ok"),
+        (
+            "GenServer.call({:global, {:account, 1}}, :balance)",
+            "{:ok, %{balance: 2}}",
+        ),
+        ("GenServer.cast({:global, {:account, 1}}, {:set, 3})", ":ok"),
+        (
+            "GenServer.call({:via, :global, {:account, 1}}, :balance)",
+            "{:ok, %{balance: 3}}",
+        ),
+        (
+            "GenServer.whereis({:global, {:account, 1}}) |> node() == n",
+            "true",
+        ),
+        (
+            "try do GenServer.call({:global, :nobody}, :x) catch :exit, {why, _} -> why end",
+            ":noproc",
+        ),
+    ] {
+        let source = format!("n = :\"{}\"; _ = n; {expression}", node.name());
+        assert_eq!(eve.eval(source).await, expected, "{expression}");
+    }
+    // And theirs.
+    assert_eq!(
+        alice
+            .eval("call_kinds:start(), yes = global:register_name(counter, whereis(counter)), ok")
+            .await,
+        "ok"
+    );
+    let mut me = node.process();
+    let next = || Term::atom("next");
+    assert_eq!(
+        global
+            .call(&mut me, Term::atom("counter"), next(), PATIENCE)
+            .await
+            .unwrap(),
+        term!(1)
+    );
+    global
+        .cast(&me, Term::atom("counter"), term!({set, 7}))
+        .await
+        .unwrap();
+    assert_eq!(
+        global
+            .call(&mut me, Term::atom("counter"), next(), PATIENCE)
+            .await
+            .unwrap(),
+        term!(8)
+    );
+    let nobody = global.call(&mut me, Term::atom("nobody"), next(), PATIENCE).await;
+    assert!(
+        matches!(&nobody, Err(GlobalError::NotRegistered { .. })),
+        "{nobody:?}"
+    );
+    // By pid, as whoever found it in a registry has it.
+    let counter = global.whereis_name(Term::atom("counter")).unwrap();
+    assert_eq!(me.call(&counter, next(), PATIENCE).await.unwrap(), term!(9));
+    // A cast as a function call of theirs, whose effect is seen.
+    me.register("asking").unwrap();
+    let to = Term::from((Term::atom("asking"), node.name().clone()));
+    node.rpc(alice.node())
+        .cast("erlang", "send", [to, Term::atom("cast")])
+        .await
+        .unwrap();
+    let told = tokio::time::timeout(PATIENCE, me.recv()).await.unwrap().unwrap();
+    assert_eq!(told.term().unwrap(), Term::atom("cast"));
+    assert_eq!(me.mailbox_len(), 0);
     node.shutdown().await;
 }
 

@@ -52,3 +52,74 @@ pub(crate) async fn observer_asks(bed: Bed) {
         super::processes::check(&alice, &subject, expression, pattern).await;
     }
 }
+
+/// A remote shell at a node that has none is refused in plain words, and so is a job of a shell there; the shell goes on.
+pub(crate) async fn remote_shell(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let node = subject.node();
+    let alice = bed.erl("alice", "a").start().await;
+    if !subject.is_rust() {
+        // A BEAM node without the module `shell`; before OTP 26 with an empty one, since theirs is found whatever the path.
+        let delete = if bed.release() < 26 {
+            format!(
+                "N = '{node}', ok = rpc:call(N, code, unstick_dir, [rpc:call(N, code, lib_dir, [stdlib]) ++ \"/ebin\"]), \
+                 {{ok, shell, Empty}} = compile:forms([{{attribute, 1, module, shell}}]), \
+                 {{module, shell}} = rpc:call(N, code, load_binary, [shell, \"empty\", Empty]), true"
+            )
+        } else {
+            format!(
+                "N = '{node}', ok = rpc:call(N, code, unstick_dir, [rpc:call(N, code, lib_dir, [stdlib]) ++ \"/ebin\"]), \
+                 rpc:call(N, code, purge, [shell]), rpc:call(N, code, delete, [shell]), rpc:call(N, code, purge, [shell]), \
+                 rpc:call(N, code, del_path, [stdlib])"
+            )
+        };
+        assert_eq!(alice.eval(delete).await, "true");
+    }
+    let remsh = format!(
+        "TERM=dumb timeout 50 script -qfec 'erl -sname remote -setcookie {COOKIE} -remsh {node}' /dev/null < /dev/null"
+    );
+    let output = bed.run("a", &["sh", "-c", &remsh]).await;
+    let expected = if bed.release() < 26 {
+        // The shell is one of the node that was started for it.
+        "(remote@a)1>".to_owned()
+    } else {
+        format!("Could not load \"{node}\" on shell (nofile)")
+    };
+    assert!(output.stdout.contains(&expected), "{output:?}");
+    // Nobody was left waiting: 124 is what timeout says of one that was.
+    assert_ne!(output.code, Some(124), "{output:?}");
+    let job = JOB.replace("COOKIE", COOKIE).replace("NODE", node);
+    let output = bed.run("a", &["timeout", "55", "sh", "-c", &job]).await;
+    assert_eq!(output.stdout.trim(), "ended well", "{output:?}");
+    assert_eq!(alice.eval(format!("net_adm:ping('{node}')")).await, "pong");
+}
+
+/// Someone at a terminal: a job on NODE, which does not come to be; then one at home. What was not seen in time ends it, with all that was.
+const JOB: &str = r#"
+d=$(mktemp -d); mkfifo $d/in; : > $d/out
+TERM=xterm script -qfec "erl -sname job -setcookie COOKIE" $d/out < $d/in > /dev/null 2>&1 &
+exec 3> $d/in
+seen() {
+    tries=0
+    until [ $(grep -aoE -- "$1" $d/out | wc -l) -ge $2 ]; do
+        tries=$((tries+1)); [ $tries -gt 400 ] && { cat $d/out; echo "not seen: $1"; exit 1; }
+        sleep 0.05
+    done
+}
+seen '\)1> ' 1
+printf '' >&3; seen ' --> ' 1
+printf "r 'NODE'
+" >&3; seen ' --> ' 2
+printf 'c
+' >&3; seen 'Shell process terminated' 1
+printf '' >&3; seen ' --> ' 3
+printf 's
+' >&3; seen ' --> ' 4
+printf 'c
+' >&3; seen '\)1> ' 2
+printf '{answer, 6*7}.
+' >&3; seen '\{answer,42\}' 1
+printf 'halt().
+' >&3; wait
+echo "ended well"
+"#;

@@ -234,6 +234,23 @@ impl Subject {
         }
     }
 
+    /// Waits until it has printed that.
+    #[track_caller]
+    pub(crate) fn await_printed(&self, text: &str) -> impl Future<Output = String> {
+        let caller = Location::caller();
+        let text = text.to_owned();
+        async move {
+            match &self.program {
+                Program::Rust(rust) => rust.output().wait(&text, 1, LIMIT).await,
+                Program::Beam(beam) => {
+                    let printed = beam.await_log(&text, 1, LIMIT).await;
+                    assert!(printed.contains(&text), "{caller}");
+                    printed
+                }
+            }
+        }
+    }
+
     /// The node events printed so far about one node.
     pub(crate) async fn events_about(&self, node: &str) -> Vec<String> {
         let printed = match &self.program {

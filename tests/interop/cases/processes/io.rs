@@ -103,6 +103,65 @@ pub(crate) async fn output_of_theirs(bed: Bed) {
     node.shutdown().await;
 }
 
+/// The device of the subject prints in both encodings, what it is given and what a function makes, and says what it is. Nobody types at it.
+pub(crate) async fn device(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let node = subject.node();
+    for (request, expected) in [
+        ("{setopts, [{encoding, unicode}]}", "ok"),
+        (
+            "{put_chars, unicode, <<\"<unicode \", 16#2192/utf8, \">\\n\">>}",
+            "ok",
+        ),
+        ("{put_chars, latin1, \"<latin1>\\n\"}", "ok"),
+        ("{put_chars, \"<old>\\n\"}", "ok"),
+        (
+            "{put_chars, unicode, io_lib, format, [\"<made ~p ~ts>~n\", [{a, 1}, [16#2192]]]}",
+            "ok",
+        ),
+        (
+            "{put_chars, latin1, io_lib, format, [\"<made latin1 ~p>~n\", [{a, 1}]]}",
+            "ok",
+        ),
+        (
+            "{put_chars, io_lib, format, [\"<made old ~s>~n\", [\"x\"]]}",
+            "ok",
+        ),
+        (
+            "{requests, [{put_chars, unicode, \"<one>\"}, {put_chars, unicode, \"<two>\\n\"}]}",
+            "ok",
+        ),
+        ("{put_chars, unicode, no, where, []}", "{error,"),
+        ("{put_chars, unicode, io_lib, format, [\"~p\", []]}", "{error,"),
+        ("nonsense", "{error,"),
+    ] {
+        let ask = format!("io:request(rpc:call('{node}', erlang, whereis, [user]), {request})");
+        let answer = alice.eval(ask).await;
+        assert!(answer.text().starts_with(expected), "{request}: {answer:?}");
+    }
+    for text in [
+        "<unicode →>",
+        "<latin1>",
+        "<old>",
+        "<made {a,1} →>",
+        "<made latin1 {a,1}>",
+        "<made old x>",
+        "<one><two>",
+    ] {
+        subject.await_printed(text).await;
+    }
+    // What `io` makes of the answers of a device that is no terminal.
+    let user = format!("rpc:call('{node}', erlang, whereis, [user])");
+    let asked = format!(
+        "U = {user}, [io:columns(U), io:rows(U), proplists:get_value(encoding, io:getopts(U)), element(1, io:get_password(U))]"
+    );
+    assert_eq!(
+        alice.eval(asked).await,
+        "[{error,enotsup},{error,enotsup},unicode,error]"
+    );
+}
+
 /// Our `user` answers every request for input as an I/O server of OTP does that has the same input.
 pub(crate) async fn input_of_ours(bed: Bed) {
     let alice = bed.erl("text", "a").start().await;
