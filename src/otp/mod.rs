@@ -11,6 +11,7 @@ mod gen_server;
 mod global;
 pub mod io;
 mod library;
+mod logger;
 mod net_kernel;
 mod node_events;
 mod pg;
@@ -54,6 +55,7 @@ pub(crate) struct Services {
 pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input, global: GlobalSettings) {
     io::start(node, output, input);
     net_kernel::start(node);
+    logger::start(node);
     erpc::start(node);
     erlang::start(node);
     library::start(node);

@@ -209,6 +209,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(servers::many).rust_only(),
         case!(supervisors::beside_otp).rust_only(),
         case!(processes::panics).rust_only(),
+        case!(processes::reports),
         case!(processes::device),
         case!(servers::by_global_name).rust_only(),
         case!(tools::remote_shell),

@@ -122,6 +122,36 @@ pub(crate) async fn monitors_of_subject(bed: Bed) {
     check(&alice, &subject, gone, "{{'DOWN', R, process, P, noproc}, R, P}").await;
 }
 
+/// What a process logs goes to the node of its group leader: here the subject, as with a process that it has spawned.
+pub(crate) async fn reports(bed: Bed) {
+    let (subject, alice) = connected(&bed).await;
+    let leader = format!(
+        "group_leader(rpc:call('{}', erlang, whereis, [user]), self())",
+        subject.node()
+    );
+    for (logs, expected) in [
+        ("error(bed_boom)", "{bed_boom,"),
+        (
+            "logger:error(\"bed ~p ~ts\", [{a, 1}, \"text\"])",
+            "bed {a,1} text",
+        ),
+        ("logger:error(\"bed string\")", "bed string"),
+        ("logger:error(#{bed_report => [1, 2]})", "bed_report"),
+        (
+            "error_logger:error_msg(\"bed old ~w~n\", [style])",
+            "bed old style",
+        ),
+        ("logger:warning(\"bed warning ~p\", [x])", "bed warning x"),
+        ("proc_lib:spawn(fun() -> exit(bed_crash) end)", "bed_crash"),
+    ] {
+        alice.eval(format!("spawn(fun() -> {leader}, {logs} end)")).await;
+        subject.await_logged(expected).await;
+    }
+    // And it is not printed where it was logged.
+    let log = alice.log().await;
+    assert!(!log.contains("bed_boom") && !log.contains("bed string"), "{log}");
+}
+
 /// A panic is an end like another, with a reason that says what it was.
 pub(crate) async fn panics(bed: Bed) {
     let (node, me, alice, _) = node_of_ours(&bed).await;

@@ -251,6 +251,18 @@ impl Subject {
         }
     }
 
+    /// Waits until it has logged that.
+    #[track_caller]
+    pub(crate) fn await_logged(&self, text: &str) -> impl Future<Output = String> {
+        let text = text.to_owned();
+        async move {
+            match &self.program {
+                Program::Rust(rust) => rust.log().wait(&text, 1, LIMIT).await,
+                Program::Beam(beam) => beam.await_log(&text, 1, LIMIT).await,
+            }
+        }
+    }
+
     /// The node events printed so far about one node.
     pub(crate) async fn events_about(&self, node: &str) -> Vec<String> {
         let printed = match &self.program {
