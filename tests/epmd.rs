@@ -115,11 +115,23 @@ fn wait_for(mut there: impl FnMut() -> bool) {
 
 /// Registers a name by bytes spelled out here.
 fn register(address: impl Into<SocketAddr>, name: &str) -> TcpStream {
+    register_by(TcpStream::connect(address.into()).unwrap(), name)
+}
+
+/// The same from another address for every 10,000 names: one does not have ports enough.
+fn register_from(number: usize, address: SocketAddr, name: &str) -> TcpStream {
+    let from = Ipv4Addr::new(127, 0, 1 + u8::try_from(number / 10_000).unwrap(), 1);
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&address.into()).unwrap();
+    register_by(socket.into(), name)
+}
+
+fn register_by(mut stream: TcpStream, name: &str) -> TcpStream {
     let mut request = b"x\x11\x92M\0\0\x06\0\x05".to_vec();
     request.extend(u16::try_from(name.len()).unwrap().to_be_bytes());
     request.extend(name.as_bytes());
     request.extend(b"\0\0");
-    let mut stream = TcpStream::connect(address.into()).unwrap();
     stream
         .write_all(&u16::try_from(request.len()).unwrap().to_be_bytes())
         .unwrap();
@@ -268,6 +280,36 @@ fn a_signal_ends_it_in_good_order() {
     assert_eq!(held.read(&mut [0]).unwrap(), 0);
 }
 
+/// Starts a daemon that is handed these sockets as systemd does it (`sd_listen_fds(3)`): as descriptors from 3 on, two at most here.
+fn activated(sockets: Vec<TcpListener>, notify: &Path) -> Foreground {
+    let port = sockets[0].local_addr().unwrap().port().to_string();
+    let count = sockets.len();
+    let mut sockets = sockets
+        .into_iter()
+        .map(|socket| Stdio::from(OwnedFd::from(socket)));
+    let mut shell = command("/bin/sh");
+    shell
+        .args([
+            "-c",
+            &format!(
+                "exec env LISTEN_FDS={count} LISTEN_PID=$$ \"$0\" epmd -systemd 3<&0 4<&1 </dev/null >/dev/null"
+            ),
+            BEAMNODE,
+        ])
+        .env("NOTIFY_SOCKET", notify)
+        .stdin(sockets.next().unwrap())
+        .stdout(sockets.next().unwrap_or_else(Stdio::null))
+        .stderr(Stdio::null());
+    let daemon = Foreground(shell.spawn().unwrap());
+    drop(shell);
+    wait_for(|| ask(&port, &["-started"]).0 == 0);
+    daemon
+}
+
+fn has_ipv6() -> bool {
+    TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
 #[test]
 fn it_serves_on_the_socket_that_systemd_hands_over_and_says_when() {
     let folder = Folder::new("systemd");
@@ -275,18 +317,8 @@ fn it_serves_on_the_socket_that_systemd_hands_over_and_says_when() {
     let address = listener.local_addr().unwrap();
     let notified = UnixDatagram::bind(folder.0.join("notify")).unwrap();
     notified.set_read_timeout(Some(LIMIT)).unwrap();
-    // Sockets are handed over as descriptors from 3 on.
-    let mut shell = command("/bin/sh");
-    shell
-        .args([
-            "-c",
-            "exec env LISTEN_FDS=1 LISTEN_PID=$$ \"$0\" epmd -systemd 3<&0 </dev/null",
-            BEAMNODE,
-        ])
-        .env("NOTIFY_SOCKET", folder.0.join("notify"))
-        .stdin(OwnedFd::from(listener));
     let port = address.port().to_string();
-    let _daemon = Foreground::start(&mut shell, &port);
+    let mut daemon = activated(vec![listener], &folder.0.join("notify"));
     let mut message = [0; 200];
     let length = notified.recv(&mut message).unwrap();
     assert!(
@@ -294,16 +326,204 @@ fn it_serves_on_the_socket_that_systemd_hands_over_and_says_when() {
         "{}",
         message[..length].escape_ascii()
     );
-    let _held = register(address, "alice");
+    let held = register(address, "alice");
     assert!(
         ask(&port, &["-names"])
             .1
             .starts_with(&format!("epmd: up and running on port {port} with data:\n"))
     );
+    drop(held);
+    wait_for(|| ask(&port, &["-kill"]).0 == 0);
+    assert_eq!(daemon.end(), 0);
+}
 
+#[test]
+fn sockets_of_both_families_are_handed_over_apart_or_as_one() {
+    if !has_ipv6() {
+        eprintln!("not tried: there is no IPv6 here");
+        return;
+    }
+    let folder = Folder::new("families");
+    let six = |only: bool, port: u16| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None)?;
+        socket.set_only_v6(only)?;
+        let address = if only {
+            Ipv6Addr::LOCALHOST
+        } else {
+            Ipv6Addr::UNSPECIFIED
+        };
+        socket.bind(&SocketAddr::from((address, port)).into())?;
+        socket.listen(128)?;
+        Ok::<_, std::io::Error>(TcpListener::from(socket))
+    };
+    let apart = loop {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Somebody else may have the other one.
+        if let Ok(six) = six(true, four.local_addr().unwrap().port()) {
+            break vec![four, six];
+        }
+    };
+    let as_one = vec![six(false, 0).unwrap()];
+    for sockets in [apart, as_one] {
+        let port = sockets[0].local_addr().unwrap().port();
+        let _daemon = activated(sockets, &folder.0.join("nobody"));
+        // Who is there by either is local: others may not register.
+        let _four = register((Ipv4Addr::LOCALHOST, port), "four");
+        let _six = register((Ipv6Addr::LOCALHOST, port), "six");
+        let (code, names) = ask(&port.to_string(), &["-names"]);
+        assert_eq!(code, 0);
+        assert!(
+            names.ends_with("name six at port 4498\nname four at port 4498\n"),
+            "{names}"
+        );
+    }
+}
+
+#[test]
+fn sockets_that_are_for_another_process_are_none() {
     let without = command(BEAMNODE).args(["epmd", "-systemd"]).output().unwrap();
     assert_eq!(without.status.code(), Some(1));
     assert!(text(&without).contains("no socket"), "{}", text(&without));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let elsewhere = command("/bin/sh")
+        .args([
+            "-c",
+            "exec env LISTEN_FDS=1 LISTEN_PID=1 \"$0\" epmd -systemd 3<&0 </dev/null",
+            BEAMNODE,
+        ])
+        .stdin(OwnedFd::from(listener))
+        .output()
+        .unwrap();
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(text(&elsewhere).contains("no socket"), "{}", text(&elsewhere));
+}
+
+#[test]
+fn systemd_starts_it_when_it_is_first_asked() {
+    let port = free_port();
+    let mut sockets = vec![format!("127.0.0.1:{port}")];
+    if has_ipv6() {
+        sockets.push(format!("[::1]:{port}"));
+    }
+    let mut activate = command("systemd-socket-activate");
+    for socket in &sockets {
+        activate.args(["-l", socket]);
+    }
+    activate
+        .args([BEAMNODE, "epmd", "-systemd"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut daemon = match activate.spawn() {
+        Ok(child) => Foreground(child),
+        Err(error) => {
+            eprintln!("not tried: systemd-socket-activate: {error}");
+            return;
+        }
+    };
+    wait_for(|| TcpStream::connect(loopback(&port)).is_ok());
+    let held = register(loopback(&port), "alice");
+    let listing = format!("epmd: up and running on port {port} with data:\nname alice at port 4498\n");
+    assert_eq!(ask(&port, &["-names"]), (0, listing));
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", daemon.0.id())).unwrap();
+    assert_eq!(name, "epmd\n");
+    drop(held);
+    wait_for(|| ask(&port, &["-kill"]).0 == 0);
+    assert_eq!(daemon.end(), 0);
+}
+
+#[test]
+fn systemd_understands_the_units_of_the_documentation() {
+    let folder = Folder::new("units");
+    let page = include_str!("../docs/epmd.md").replace("/usr/local/bin/beamnode", BEAMNODE);
+    let mut units = Vec::new();
+    for (number, unit) in ["epmd.socket", "epmd.service"].into_iter().enumerate() {
+        let text = page.split("```ini\n").nth(number + 1).unwrap();
+        let path = folder.0.join(unit);
+        std::fs::write(&path, text.split("```").next().unwrap()).unwrap();
+        units.push(path);
+    }
+    match command("systemd-analyze").arg("verify").args(&units).output() {
+        Ok(verified) => assert_eq!(
+            (verified.status.code(), text(&verified)),
+            (Some(0), String::new())
+        ),
+        Err(error) => eprintln!("not tried: systemd-analyze: {error}"),
+    }
+}
+
+/// Names held, at most: one needs a descriptor in the daemon and one here.
+const MANY: usize = 20_000;
+/// Memory that a name may take.
+const KIB_A_NAME: f64 = 4.0;
+
+#[test]
+fn names_are_held_by_the_thousand_in_little_memory_and_take_nobody_s_time() {
+    let descriptors = raise_descriptor_limit();
+    // Some are for silent connections and questions there, and for other tests here.
+    let many = MANY.min(descriptors.saturating_sub(descriptors / 64 + 600));
+    let (port, other) = (free_port(), free_port());
+    let _one = Foreground::start(command(BEAMNODE).args(["epmd", "-port", &other]), &other);
+    let daemon = Foreground::start(command(BEAMNODE).args(["epmd", "-port", &port]), &port);
+    let _first = register(loopback(&other), "node0");
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.0.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap()
+    };
+    let empty = memory();
+    let held: Vec<TcpStream> = (0..many)
+        .map(|number| register_from(number, loopback(&port), &format!("node{number}")))
+        .collect();
+    let a_name = (memory() - empty) / many as f64;
+    assert!(a_name < KIB_A_NAME, "{a_name:.2} KiB a name with {many} names");
+
+    // One question to each in turn: what else the machine does falls on both.
+    let mut times = [Vec::new(), Vec::new()];
+    for number in 0..1500 {
+        let name = format!("node{}", number * (many / 1500).max(1) % many);
+        for (which, (port, name)) in [(&other, "node0"), (&port, &*name)].into_iter().enumerate() {
+            let start = Instant::now();
+            assert_eq!(look_up(loopback(port), name)[..4], [119, 0, 0x11, 0x92], "{name}");
+            times[which].push(start.elapsed());
+        }
+    }
+    let [with_one, with_many] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    eprintln!(
+        "{many} names held, {a_name:.2} KiB each; a look-up with one name {with_one:?}, with these {with_many:?}"
+    );
+    assert!(
+        with_many < with_one * 3 / 2,
+        "a look-up takes {with_one:?} with one name, {with_many:?} with {many}"
+    );
+    let (code, names) = ask(&port, &["-names"]);
+    assert_eq!((code, names.lines().count()), (0, many + 1));
+    drop(held);
+    wait_for(|| ask(&port, &["-names"]).1.lines().count() == 1);
+}
+
+fn look_up(address: SocketAddr, name: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = u16::try_from(name.len() + 1).unwrap();
+    stream
+        .write_all(&[&length.to_be_bytes()[..], b"z", name.as_bytes()].concat())
+        .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+fn raise_descriptor_limit() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let most = hard.min(1 << 17);
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, most, hard).map_or(soft, |()| most);
+    usize::try_from(raised).unwrap()
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //! without any. The judged are our daemon and our client, so no BEAM node plays their part.
 
 mod commands;
+mod inet6;
+mod installed;
+mod pace;
 mod remote;
 mod twins;
 
@@ -29,7 +32,9 @@ use tokio::{
 };
 
 use self::twins::{Daemon, Inventor, Step};
-pub(crate) use self::{commands::commands, remote::remote_peers};
+pub(crate) use self::{
+    commands::commands, inet6::inet6, installed::installed, pace::pace, remote::remote_peers,
+};
 use super::ping;
 use crate::inside::{BEAMNODE, Bed, COOKIE, LIMIT, epmd};
 
@@ -56,6 +61,18 @@ pub(crate) async fn twins(bed: Bed) {
                 let title = format!("script {number} of seed {seed} {relaxed:?}");
                 twins::compare(&title, &mut stock, &mut ours, &inventor.script(STEPS));
             }
+            assert_eq!(twins::creations(&stock), twins::creations(&ours));
+            let small = [&stock, &ours].map(twins::small_creations);
+            assert_eq!(
+                small[0].windows(2).map(step_of_three).collect::<Vec<_>>(),
+                [1; 6],
+                "{small:?}"
+            );
+            assert_eq!(
+                small[1].windows(2).map(step_of_three).collect::<Vec<_>>(),
+                [1; 6],
+                "{small:?}"
+            );
             // Refused while a node lives, unless relaxed; granted afterwards. Either way the daemon is asked once more.
             let kill = [send('a', alive(b"last")), send('b', packet(b"k")), close('a')];
             if relaxed.is_empty() {
@@ -66,8 +83,30 @@ pub(crate) async fn twins(bed: Bed) {
                 daemon.await_end();
             }
         }
+        // Of names that have gone the latest are remembered, and fewer by a daemon that is debugged.
+        for (arguments, gone) in [(&[][..], 1010), (&["-d"], 10)] {
+            let (mut stock, mut ours) = (Daemon::start(&stock, arguments), Daemon::start(&ours, arguments));
+            let script = [
+                Step::Pass(gone),
+                send('a', alive(b"alice")),
+                send('d', packet(b"d")),
+                Step::Pass(gone / 2),
+                send('e', packet(b"d")),
+            ];
+            twins::compare(
+                &format!("{gone} names gone {arguments:?}"),
+                &mut stock,
+                &mut ours,
+                &script,
+            );
+        }
     });
     compared.await.expect("the twins are alike");
+}
+
+/// How far it is from one creation of three to the next.
+fn step_of_three(creations: &[u8]) -> u8 {
+    (creations[1] + 3 - creations[0]) % 3
 }
 
 /// Every kind of request that daemons are known to treat in a way of its own.
@@ -299,6 +338,13 @@ pub(crate) async fn in_place(bed: Bed) {
     let said = second.stdout + &second.stderr;
     assert!(
         said.contains("seems to be in use by another Erlang node"),
+        "{said}"
+    );
+    let iex = iex.replace("--sname bob", "--sname alice");
+    let second = bed.run("a", &["sh", "-c", &iex]).await;
+    let said = second.stdout + &second.stderr;
+    assert!(
+        said.contains("seems to be in use by another Erlang node") && !said.contains("'alice'"),
         "{said}"
     );
     let creation = alice.eval("erlang:system_info(creation)").await;

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{alive_with, packet};
+
 /// How long a twin may take to do what the other has done.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait before looking again.
@@ -27,6 +29,8 @@ pub(crate) enum Step {
     Finish(char),
     /// Close the connection.
     Close(char),
+    /// Register so many names, one after the other, each gone before the next comes.
+    Pass(usize),
 }
 
 /// A daemon: one that this process has started, or one of another host.
@@ -141,8 +145,38 @@ impl Daemon {
             Step::Close(name) => {
                 self.connections.remove(name);
             }
+            Step::Pass(count) => {
+                for number in 0..*count {
+                    self.pass(format!("passing{number}").as_bytes(), 6);
+                }
+            }
         }
         self.settle();
+    }
+
+    /// Registers a name, gives it up, waits until it is free again, and gives the answer to the registration.
+    fn pass(&self, name: &[u8], version: u16) -> Vec<u8> {
+        let mut answer = vec![0; if version < 6 { 4 } else { 6 }];
+        let mut held = TcpStream::connect(self.address).expect("the daemon accepts");
+        held.write_all(&alive_with(name, version, b"", b""))
+            .expect("it reads");
+        held.read_exact(&mut answer).expect("it answers");
+        assert_eq!(answer[1], 0, "{}", name.escape_ascii());
+        drop(held);
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask(&[b"z", name].concat()) != b"w\x01" {
+            assert!(Instant::now() < deadline, "{} is not free", name.escape_ascii());
+        }
+        answer
+    }
+
+    /// Asks something and gives the whole answer.
+    pub(super) fn ask(&self, request: &[u8]) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let mut stream = TcpStream::connect(self.address).expect("the daemon accepts");
+        stream.write_all(&packet(request)).expect("it reads");
+        stream.read_to_end(&mut answer).expect("it answers");
+        answer
     }
 
     /// Waits until the daemon has dealt with what it was sent, as far as one can tell: it has answered questions that came later,
@@ -262,6 +296,21 @@ pub(crate) fn compare(title: &str, stock: &mut Daemon, ours: &mut Daemon, script
             daemon.settle();
         }
     }
+}
+
+/// The creations that a name gets which comes and goes while others do, each less the first one.
+pub(super) fn creations(daemon: &Daemon) -> Vec<i64> {
+    let creations = [1, 2, 3, 4].map(|_| {
+        let answer = daemon.pass(b"eve", 6);
+        daemon.pass(b"mallory", 6);
+        i64::from(u32::from_be_bytes([answer[2], answer[3], answer[4], answer[5]]))
+    });
+    creations.map(|creation| creation - creations[0]).into()
+}
+
+/// The creations that a node of the old protocol gets, which has only three of them.
+pub(super) fn small_creations(daemon: &Daemon) -> Vec<u8> {
+    (0..7).map(|_| daemon.pass(b"old", 5)[3]).collect()
 }
 
 /// Makes up scripts from a seed: requests of every kind, most of them sound or nearly so, in random pieces on a handful of
