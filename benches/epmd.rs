@@ -1,7 +1,7 @@
 //! EPMD of this crate against stock's, in one run.
 //!
 //! `cargo bench --features cli --bench epmd` prints medians and ratios: look-ups and registrations a second, with one and with many
-//! connections at a time; then how many names each holds, in how much memory, and what a look-up costs there. Both daemons run
+//! connections at a time; how many names each holds, and in how much memory; what a request takes with one name and with the most. The daemons run
 //! as processes of their own, on ports of their own, and take turns in short rounds, so that whatever else the
 //! machine does falls on both. Stock's is the `epmd` of the PATH, or what `STOCK_EPMD` names. A number on the command line is
 //! that of the names to hold.
@@ -29,6 +29,10 @@ const NAMES: usize = 100;
 /// Names to hold, and where to look at the memory on the way.
 const MANY: usize = 20_000;
 const SOME: usize = 500;
+/// With so many names stock's still answers.
+const STOCK_ANSWERS: usize = 1_000;
+/// Requests of each kind to each daemon with one name and with the most.
+const REQUESTS: usize = 3000;
 
 fn main() -> Result<()> {
     let stock = std::env::var_os("STOCK_EPMD").map_or_else(|| PathBuf::from("epmd"), PathBuf::from);
@@ -37,11 +41,22 @@ fn main() -> Result<()> {
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(MANY);
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     speed([Daemon::start(&stock, &[])?, Daemon::start(&ours, &["epmd"])?])?;
-    println!();
-    capacity("stock", &Daemon::start(&stock, &[])?, many)?;
-    capacity("ours", &Daemon::start(&ours, &["epmd"])?, many)
+    println!("\nwith {descriptors} descriptors at most for each process");
+    let kinds = [("stock", &stock, &[][..]), ("ours", &ours, &["epmd"][..])];
+    let mut held = Vec::new();
+    for (title, program, arguments) in kinds {
+        held.push(memory(title, &Daemon::start(program, arguments)?, many)?);
+    }
+    // Full, stock's refuses every connection, and ours a further name: some room is left.
+    let most = [held[0].min(STOCK_ANSWERS), held[1].saturating_sub(32)];
+    println!("\n{:<44}{:>12}{:>12}{:>8}", "", "one name", "the most", "ratio");
+    for ((title, program, arguments), most) in kinds.into_iter().zip(most) {
+        let start = || Daemon::start(program, arguments);
+        first_and_last(title, [start()?, start()?], most)?;
+    }
+    Ok(())
 }
 
 /// Compares how fast the daemons are.
@@ -116,11 +131,9 @@ fn compare(title: &str, daemons: &[Daemon; 2], case: Case, at_a_time: usize) -> 
 }
 
 /// Sees how many names a daemon holds, and what they cost.
-fn capacity(title: &str, daemon: &Daemon, many: usize) -> Result<()> {
+fn memory(title: &str, daemon: &Daemon, many: usize) -> Result<usize> {
     let empty = daemon.memory()?;
-    let _first = hold(daemon, 0, 1)?;
-    let fresh = daemon.median_lookup()?;
-    let _some = hold(daemon, 1, SOME)?;
+    let _some = hold(daemon, 0, SOME)?;
     let at_some = daemon.memory()?;
     let held = hold(daemon, SOME, many)?;
     let most = SOME + held.len();
@@ -132,11 +145,30 @@ fn capacity(title: &str, daemon: &Daemon, many: usize) -> Result<()> {
         a_name(at_some, SOME),
         a_name(at_most, most),
     );
-    match daemon.median_lookup() {
-        Ok(full) => println!("{title}: a look-up takes {fresh:.1?} with one name, {full:.1?} with {most}"),
-        Err(error) => {
-            println!("{title}: a look-up takes {fresh:.1?} with one name; with {most} it fails: {error}")
+    if daemon.look_up(0).is_err() {
+        println!("{title}: with {most} names it answers no more");
+    }
+    Ok(most)
+}
+
+/// Compares what a request takes of a daemon with one name and of one with the most: both take turns at each request.
+fn first_and_last(title: &str, daemons: [Daemon; 2], most: usize) -> Result<()> {
+    let _first = hold(&daemons[0], 0, 1)?;
+    let _most = hold(&daemons[1], 0, most)?;
+    let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    for turn in 0..REQUESTS {
+        for which in [turn % 2, (turn + 1) % 2] {
+            times[0][which].push(daemons[which].look_up(0)?.as_secs_f64() * 1e6);
+            times[1][which].push(daemons[which].register(turn)?.as_secs_f64() * 1e6);
         }
+    }
+    for (what, times) in ["a look-up", "a registration"].into_iter().zip(times) {
+        let [one, most_time] = times.map(median);
+        println!(
+            "{:<44}{one:>12.1}{most_time:>12.1}{:>8.2}",
+            format!("{title}: {what}, us; the most: {most}"),
+            most_time / one
+        );
     }
     Ok(())
 }
@@ -212,9 +244,11 @@ struct Daemon {
 
 impl Daemon {
     fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
-        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        // Not one of those that the kernel gives to whoever asks for any: who looks for a daemon before it listens could be
+        // given its port, and find itself there.
+        let port = (10_000..30_000)
+            .find(|&port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
+            .ok_or("no free port")?;
         let child = Command::new(program)
             .args(arguments)
             .args(["-port", &port.to_string()])
@@ -268,24 +302,26 @@ impl Daemon {
         })
     }
 
-    /// The median time of a look-up, one after the other.
-    fn median_lookup(&self) -> Result<Duration> {
-        let request = Request::Lookup(name("node0")).encode();
-        let mut times = Vec::new();
-        for _ in 0..4000 {
-            let start = Instant::now();
-            let mut stream = TcpStream::connect(self.address)?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(&request)?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer)?;
-            if answer.get(..2) != Some(&[119, 0]) {
-                return Err("no answer".into());
-            }
-            times.push(start.elapsed());
+    /// How long it takes to look up a name, from before the connection is made to its end.
+    fn look_up(&self, number: usize) -> Result<Duration> {
+        let request = Request::Lookup(name(&format!("node{number}"))).encode();
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(&request)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        if answer.get(..2) != Some(&[119, 0]) {
+            return Err("no answer".into());
         }
-        times.sort();
-        Ok(times[times.len() / 2])
+        Ok(start.elapsed())
+    }
+
+    /// How long it takes to register one more name, which is given up again.
+    fn register(&self, number: usize) -> Result<Duration> {
+        let start = Instant::now();
+        drop(register(self, &format!("more{number}"), Ipv4Addr::LOCALHOST)?);
+        Ok(start.elapsed())
     }
 
     /// Resident memory in KiB.
@@ -345,14 +381,16 @@ fn register(daemon: &Daemon, text: &str, from: Ipv4Addr) -> Result<TcpStream> {
     }
 }
 
-/// Each client of so many needs a descriptor.
-fn raise_descriptor_limit() {
+/// Each client of so many needs a descriptor. Says how many there may be.
+fn raise_descriptor_limit() -> u64 {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return 0;
     };
-    let wanted = hard.max(1 << 17);
-    if setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_err() {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    for wanted in [hard.max(1 << 17), hard] {
+        if setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted).is_ok() {
+            return wanted;
+        }
     }
+    soft
 }

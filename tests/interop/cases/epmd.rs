@@ -12,7 +12,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -41,6 +41,9 @@ use crate::inside::{BEAMNODE, Bed, COOKIE, LIMIT, epmd};
 /// Random scripts that the twins are taken through, and the steps in each.
 const SCRIPTS: usize = 12;
 const STEPS: usize = 40;
+
+/// Within these, nodes are back under their names once EPMD is: they look for it every two seconds.
+const SECONDS: Duration = Duration::from_secs(10);
 
 /// What the shell of a host calls for the process of the EPMD there, ours or theirs.
 const PID_OF_EPMD: &str = "grep -lx epmd /proc/[0-9]*/comm | cut -d/ -f3";
@@ -457,7 +460,9 @@ pub(crate) async fn beam_outlives(bed: Bed) {
         assert_eq!(epmd::port("a", "alice").await, None);
         let started = bed.run("a", &[program, "-daemon"]).await;
         assert_eq!(started.code, Some(0), "{started:?}");
+        let back = Instant::now();
         assert_eq!(epmd::await_port("a", "alice").await, port);
+        assert!(back.elapsed() < SECONDS, "{:?}", back.elapsed());
     }
     assert_eq!(alice.eval("node()").await, "alice@a");
 }
@@ -524,7 +529,9 @@ pub(crate) async fn rust_outlives(bed: Bed) {
         ));
         logged("lost the registration with EPMD").await;
         daemon = Daemon::start_on(program, &[], port);
+        let since = Instant::now();
         assert_eq!(back().await, before);
+        assert!(since.elapsed() < SECONDS, "{:?}", since.elapsed());
         logged("registered with EPMD again").await;
     }
     assert!(keeper.is_registered());
