@@ -1,14 +1,17 @@
 //! A cluster as a Rust program sees it and works in it, and clusters of several releases.
 
+use std::time::Duration;
+
 use beamnode::etf;
 use beamnode::node::{InfoForm, NodeMonitor, NodeType, Process};
 use beamnode::otp::{LockId, Resolve};
 use beamnode::term;
 use beamnode::term::{Atom, Pid, Term};
+use tokio::task::JoinSet;
 
 use super::global::{agree, list, sees};
 use super::pg::node_of_ours;
-use crate::inside::{Beam, Bed, LIMIT};
+use crate::inside::{Beam, Bed, LIMIT, Subject};
 
 /// Seconds of silence after which a node is down.
 const TICKTIME: u32 = 4;
@@ -310,6 +313,59 @@ async fn mixed(bed: Bed, releases: &[u32]) {
             eval(judge, &play, "ok").await;
         }
     }
+}
+
+/// So many nodes of each kind in a large mesh.
+const EACH: usize = 25;
+/// How long that may take to come together, on a slow machine too.
+const LARGE_LIMIT: Duration = Duration::from_secs(150);
+
+/// A mesh of 50 light nodes, half of them the subject's kind: one asks for each of the others, and all find all. Names and members of
+/// every node are seen by all, and go from all with their node.
+pub(crate) async fn fifty(bed: Bed) {
+    let mut starting = JoinSet::new();
+    for number in 0..EACH {
+        let host = ["a", "b", "c", "d", "e"][number % 5];
+        let beam = bed
+            .erl(&format!("beam{number}"), host)
+            .arguments(&["+S", "1:1", "+A", "1"]);
+        starting.spawn(beam.start());
+    }
+    let mut subjects = Vec::new();
+    for number in 0..EACH {
+        let subject = bed.subject_named(&format!("rust{number}"));
+        subjects.push(subject.arguments(&["+S", "1:1", "+A", "1"]).start().await);
+    }
+    let beams = starting.join_all().await;
+    let judge = bed.erl("judge", "j").hidden().start().await;
+    let all: Vec<&str> = beams
+        .iter()
+        .map(Beam::node)
+        .chain(subjects.iter().map(Subject::node))
+        .collect();
+    let large = async |beam: &Beam, source: &str| {
+        let value = beam.eval_in("main", source, LARGE_LIMIT).await;
+        assert_eq!(value, "ok", "{source}");
+    };
+    let bindings = format!("All = {}, groups:start(cuts, All)", list(&all));
+    large(&judge, &bindings).await;
+    let asks = format!("[pong = net_adm:ping(N) || N <- {} -- [node()]], ok", list(&all));
+    large(&beams[0], &asks).await;
+    // All see what is to be seen.
+    let seen = |of: &str, members: &str| {
+        let limit = LARGE_LIMIT.as_millis() / 2;
+        format!(
+            "(fun({{as_expected, _}}) -> ok; (Other) -> Other end)(cuts:await({of}, [], {members}, [], {limit}))"
+        )
+    };
+    large(&judge, &seen("All", "[]")).await;
+    large(&judge, "Members = cuts:members(light, All), ok").await;
+    large(&judge, &seen("All", "Members")).await;
+    let (gone, other) = (&subjects[EACH / 2], &beams[EACH / 2]);
+    gone.kill().await;
+    other.kill().await;
+    let left = format!("All -- {}", list(&[gone.node(), other.node()]));
+    large(&judge, &seen(&left, "Members")).await;
 }
 
 /// The newest that speak with each other.

@@ -10,6 +10,7 @@ mod calls;
 mod cluster;
 mod command;
 mod connection;
+mod cuts;
 mod down;
 mod echo;
 mod epmd;
@@ -247,6 +248,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::cut_one_way).needs_hosts(),
         case!(cluster::global_by_us).rust_only(),
         case!(cluster::node_events).rust_only(),
+        case!(cluster::fifty).needs_hosts().alone(),
         case!(cluster::cut_between_two).needs_hosts(),
         case!(cluster::releases_23_25).needs_hosts().only_with(25),
         case!(cluster::releases_25_27_29).needs_hosts().only_with(29),
@@ -263,6 +265,14 @@ pub(crate) fn all() -> Vec<Case> {
         case!(command::ping_pang).rust_only().needs_hosts(),
         case!(command::cookie_file).rust_only().needs_hosts(),
         case!(command::names).rust_only().needs_hosts(),
+        case!(cuts::between_two).needs_hosts(),
+        case!(cuts::between_others).needs_hosts(),
+        case!(cuts::halves).needs_hosts(),
+        case!(cuts::alone).needs_hosts(),
+        case!(cuts::one_way).needs_hosts(),
+        case!(cuts::prevented_halves).needs_hosts(),
+        case!(cuts::prevented_alone).needs_hosts(),
+        case!(cuts::prevented_between_two).needs_hosts(),
         case!(command::no_epmd).rust_only().needs_hosts(),
         case!(command::name_taken).rust_only().needs_hosts(),
         case!(command::shutdown).rust_only(),

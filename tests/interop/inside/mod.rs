@@ -96,6 +96,16 @@ impl Bed {
         SubjectBuilder::new(self.clone(), "rust")
     }
 
+    /// The same bed with a BEAM node as the one that is judged, for what both kinds have to do alike.
+    pub(crate) fn with_beam_subject(&self) -> Self {
+        let mut context = Context::clone(&self.context);
+        context.subject = SubjectKind::Beam;
+        Self {
+            outside: self.outside.clone(),
+            context: Arc::new(context),
+        }
+    }
+
     /// A program of `examples/`, on the host `rust`.
     pub(crate) fn example(&self, name: &str, arguments: &[&str]) -> examples::Example {
         examples::Example::start(name, arguments)
