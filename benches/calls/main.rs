@@ -8,8 +8,11 @@
 //! One caller is measured with both sides on one core, 64 callers with all cores. To reach: one caller faster to ours than to a BEAM node, with 64
 //! ours below half of the processor time of the BEAM side, and ours to ours three times as fast as BEAM to BEAM for calls, twice for the others.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[path = "../common/part.rs"]
+mod part;
+
+use std::io::BufRead;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +20,8 @@ use std::time::Duration;
 use beamnode::node::{ExitReason, Node, SpawnOptions};
 use beamnode::otp::{Caller, Context, GenServer, Rpc};
 use beamnode::term::{Atom, Pid, Term};
+
+use part::Part;
 
 const COOKIE: &str = "bench";
 const KINDS: [&str; 6] = ["rpc", "erpc", "gen_server", "spawn", "monitor", "link"];
@@ -76,97 +81,36 @@ fn outer() {
     );
 }
 
-/// A node in a process of its own that does as it is told.
-struct Part {
-    process: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    name: String,
-    pid: u32,
+fn beam(name: &str, pinned: bool) -> Part {
+    let mut command = command("erl", pinned);
+    if pinned {
+        command.args(["+S", "1:1"]);
+    }
+    command.args(["-noinput", "-noshell", "-sname", name, "-setcookie", COOKIE]);
+    command.args([
+        "-kernel",
+        "logger_level",
+        "none",
+        "-pa",
+        "/tmp",
+        "-s",
+        "call_bench",
+    ]);
+    // Standard input is the program's, not the shell's.
+    start(reading(command))
 }
 
-impl Part {
-    fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("it starts");
-        let stdin = process.stdin.take().expect("a pipe");
-        let stdout = BufReader::new(process.stdout.take().expect("a pipe"));
-        let mut part = Self {
-            process,
-            stdin,
-            stdout,
-            name: String::new(),
-            pid: 0,
-        };
-        let ready = part.line();
-        let mut words = ready.split_whitespace().skip(1);
-        part.name = words.next().expect("a name").to_owned();
-        part.pid = words.next().and_then(|pid| pid.parse().ok()).expect("a pid");
-        part
-    }
-
-    fn beam(name: &str, pinned: bool) -> Self {
-        let mut command = command("erl", pinned);
-        if pinned {
-            command.args(["+S", "1:1"]);
-        }
-        command.args(["-noinput", "-noshell", "-sname", name, "-setcookie", COOKIE]);
-        command.args([
-            "-kernel",
-            "logger_level",
-            "none",
-            "-pa",
-            "/tmp",
-            "-s",
-            "call_bench",
-        ]);
-        // Standard input is the program's, not the shell's.
-        Self::start(reading(command))
-    }
-
-    fn rust(name: &str, pinned: bool) -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut command = command(&program.display().to_string(), pinned);
-        command.args(["--node", name, if pinned { "pinned" } else { "free" }]);
-        Self::start(command)
-    }
-
-    fn line(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            let read = self.stdout.read_line(&mut line).expect("it answers");
-            assert!(read > 0, "{} has ended", self.name);
-            if line.starts_with("ready ") || line.starts_with(|first: char| first.is_ascii_digit()) {
-                return line;
-            }
-        }
-    }
-
-    fn run(&mut self, order: &str) -> u64 {
-        writeln!(self.stdin, "{order}").expect("it reads");
-        self.line().trim().parse().expect("a count")
-    }
-
-    /// Processor time so far, in hundredths of a second.
-    fn cpu(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("it runs");
-        let (_, fields) = stat.rsplit_once(')').expect("a name");
-        let mut fields = fields.split_ascii_whitespace().skip(11);
-        let mut next = || {
-            fields
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .expect("a number")
-        };
-        next() + next()
-    }
+fn rust(name: &str, pinned: bool) -> Part {
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut command = command(&program.display().to_string(), pinned);
+    command.args(["--node", name, if pinned { "pinned" } else { "free" }]);
+    start(command)
 }
 
-impl Drop for Part {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
+fn start(command: Command) -> Part {
+    let mut part = Part::launch(command);
+    part.get_ready();
+    part
 }
 
 fn command(program: &str, pinned: bool) -> Command {
@@ -204,10 +148,10 @@ fn inner() {
     let (rounds, time) = (setting("BENCH_ROUNDS", 7), setting("BENCH_MS", 400));
     for (callers, pinned) in [(1, true), (64, false)] {
         let mut parts = [
-            Part::beam("alice", pinned),
-            Part::beam("bob", pinned),
-            Part::rust("ann", pinned),
-            Part::rust("ben", pinned),
+            beam("alice", pinned),
+            beam("bob", pinned),
+            rust("ann", pinned),
+            rust("ben", pinned),
         ];
         println!(
             "{callers} callers, {}",
@@ -266,7 +210,8 @@ fn measure(
 ) -> Measured {
     let order = format!("{kind} {} {callers} {time}", parts[to].name);
     let before = (parts[from].cpu(), parts[to].cpu());
-    let calls = parts[from].run(&order);
+    parts[from].tell(&order);
+    let calls = parts[from].answer();
     let after = (parts[from].cpu(), parts[to].cpu());
     #[expect(clippy::cast_precision_loss, reason = "counts of a second")]
     let [calls, caller, server, time] =

@@ -1,33 +1,216 @@
-//! Many nodes of ours in one program: a ring of hidden links, and a full mesh. Printed are the time until all see all, the memory and
-//! the bytes on the wire a node.
+//! Clusters: the time until all nodes of a mesh see all others, ours beside BEAM nodes, each a process of its own, in turns, with the
+//! processor time, the memory and the bytes on the wire a node; and many nodes of ours in one program.
 //!
-//! `cargo bench --bench cluster -- ring 1000`, `-- mesh 100`. Without arguments: a ring of 100 and a mesh of 30.
+//!     cargo bench --bench cluster                # a mesh of 30 of each kind, OTP 29, in a container; then the others
+//!     BENCH_OTP=27 BENCH_ROUNDS=5 BENCH_NODES=10 cargo bench --bench cluster
+//!     cargo bench --bench cluster -- ring 1000   # hidden nodes of ours in one program, each connected to two others
+//!     cargo bench --bench cluster -- mesh 150    # visible ones, each connected to all: their descriptors go with the square
+//!
+//! To reach: no slower than BEAM nodes, a twentieth of their memory.
 
+#[path = "../common/part.rs"]
+mod part;
+
+use std::io::BufRead;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use beamnode::dist::Cookie;
 use beamnode::epmd::resolver::Table;
 use beamnode::node::{Node, NodeType};
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use part::Part;
+
+const COOKIE: &str = "bench";
+const SCRIPT: &str = include_str!("cluster_bench.erl");
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
         .collect();
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match arguments.as_slice() {
-        [shape, count] => runtime.block_on(run(shape, count.parse().expect("a number of nodes"))),
-        _ => {
-            runtime.block_on(run("ring", 100));
-            runtime.block_on(run("mesh", 30));
-        }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--inner"] => inner(),
+        ["--node", name] => node(name),
+        [shape, count] => many(shape, count.parse().expect("a number of nodes")),
+        _ => outer(),
     }
 }
 
+fn many(shape: &str, count: usize) {
+    Runtime::new().expect("a runtime").block_on(run(shape, count));
+}
+
+fn setting(name: &str, otherwise: usize) -> usize {
+    let set = std::env::var(name).ok().and_then(|value| value.parse().ok());
+    set.unwrap_or(otherwise)
+}
+
+/// Runs this program in a container of the release, whose only network is its own loopback.
+fn outer() {
+    let program = std::env::current_exe().expect("this program has a path");
+    let image = format!("beamnode-otp:{}", setting("BENCH_OTP", 29));
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--init", "--network", "none"]);
+    command.args([
+        "--sysctl",
+        "net.ipv4.tcp_congestion_control=reno",
+        "--ulimit",
+        "nofile=60000",
+    ]);
+    command.args(["--volume", &format!("{}:/cluster:ro", program.display())]);
+    for name in ["BENCH_ROUNDS", "BENCH_NODES"] {
+        command.args(["--env", name]);
+    }
+    let status = command.args([&image, "/cluster", "--inner"]).status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "no run in {image}; tests/bed/images makes it"
+    );
+}
+
+/// What a node of a mesh took.
+#[derive(Clone, Copy)]
+struct Mesh {
+    /// Milliseconds until all saw all.
+    time: f64,
+    /// Milliseconds of processor time.
+    cpu: f64,
+    /// Megabytes.
+    memory: f64,
+    /// Kilobytes that were sent.
+    wire: f64,
+}
+
+fn inner() {
+    std::fs::write("/tmp/cluster_bench.erl", SCRIPT).expect("a file");
+    let compiled = Command::new("erlc")
+        .args(["-o", "/tmp", "/tmp/cluster_bench.erl"])
+        .status();
+    assert!(compiled.is_ok_and(|status| status.success()), "erlc");
+    let _ = Command::new("epmd").arg("-daemon").status();
+    let (rounds, count) = (setting("BENCH_ROUNDS", 5), setting("BENCH_NODES", 30));
+    println!("a mesh of {count}, each node a process: medians of {rounds} turns");
+    println!(
+        "{:8}{:>24}{:>20}{:>16}{:>16}",
+        "", "all see all, ms", "CPU a node, ms", "memory, MB", "wire, KB"
+    );
+    let mut all = [const { Vec::new() }; 2];
+    // The first of each warms up.
+    for round in 0..=rounds {
+        for step in 0..2 {
+            let which = (round + step) % 2;
+            let mesh = mesh(which == 1, count);
+            if round > 0 {
+                all[which].push(mesh);
+            }
+        }
+    }
+    let [beam, ours] = all.map(median);
+    for (name, one) in [("BEAM", beam), ("ours", ours)] {
+        println!(
+            "{name:8}{:16.0} ({:4.2}){:13.1} ({:4.2}){:9.1} ({:4.2}){:9.1} ({:4.2})",
+            one.time,
+            one.time / beam.time,
+            one.cpu,
+            one.cpu / beam.cpu,
+            one.memory,
+            one.memory / beam.memory,
+            one.wire,
+            one.wire / beam.wire
+        );
+    }
+    println!("many nodes of ours in one program");
+    many("ring", 1000);
+    many("mesh", 150);
+}
+
+/// The first node is asked for by all others.
+fn mesh(ours: bool, count: usize) -> Mesh {
+    let mut parts: Vec<Part> = (0..count)
+        .map(|number| {
+            let name = format!("n{number}@127.0.0.1");
+            let mut command;
+            if ours {
+                command = Command::new(std::env::current_exe().expect("this program has a path"));
+                command.args(["--node", &name]);
+            } else {
+                command = Command::new("erl");
+                command.args(["+S", "1:1", "-noshell", "-name", &name, "-setcookie", COOKIE]);
+                command.args(["-pa", "/tmp", "-s", "cluster_bench"]);
+            }
+            Part::launch(command)
+        })
+        .collect();
+    parts.iter_mut().for_each(Part::get_ready);
+    let cpu = |parts: &[Part]| parts.iter().map(Part::cpu).sum::<u64>();
+    let (before, sent, began) = (cpu(&parts), loopback(), Instant::now());
+    let order = format!("{} {}", parts[0].name, count - 1);
+    parts.iter_mut().for_each(|part| part.tell(&order));
+    for part in &mut parts {
+        part.answer();
+    }
+    let time = began.elapsed();
+    #[expect(clippy::cast_precision_loss, reason = "small enough")]
+    let each = |sum: u64| sum as f64 / count as f64;
+    Mesh {
+        time: time.as_secs_f64() * 1e3,
+        cpu: each(10 * (cpu(&parts) - before)),
+        memory: each(parts.iter().map(|part| resident(&part.pid.to_string())).sum()) / f64::from(1 << 20),
+        wire: each(loopback() - sent) / 1024.0,
+    }
+}
+
+fn median(mut all: Vec<Mesh>) -> Mesh {
+    let mut by = |key: fn(&Mesh) -> f64| {
+        all.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        key(&all[all.len() / 2])
+    };
+    Mesh {
+        time: by(|one| one.time),
+        cpu: by(|one| one.cpu),
+        memory: by(|one| one.memory),
+        wire: by(|one| one.wire),
+    }
+}
+
+/// A node of ours that does what `cluster_bench.erl` does.
+fn node(name: &str) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let node = Node::builder(name)
+            .cookie(COOKIE)
+            .start()
+            .await
+            .expect("it starts");
+        let mut events = node.monitor_nodes(NodeType::Visible);
+        println!("ready {} {}", node.name(), std::process::id());
+        loop {
+            let line = tokio::task::spawn_blocking(|| {
+                let mut line = String::new();
+                std::io::stdin().lock().read_line(&mut line).map(|_| line)
+            });
+            let Ok(Ok(line)) = line.await else { return };
+            let Some((peer, count)) = line.trim().split_once(' ') else {
+                return;
+            };
+            node.ping(peer).await.expect("it answers");
+            let count: usize = count.parse().expect("a count");
+            while node.nodes(NodeType::Visible).len() < count {
+                events.next().await;
+            }
+            println!("{}", node.nodes(NodeType::Visible).len());
+        }
+    });
+}
+
 async fn run(shape: &str, count: usize) {
-    let (memory, sent, began) = (resident(), loopback(), Instant::now());
+    let (memory, sent, began) = (resident("self"), loopback(), Instant::now());
     // Every node knows where the earlier ones listen, and connects to those.
     let mut hosts = Table::new();
     let mut nodes = Vec::new();
@@ -45,7 +228,7 @@ async fn run(shape: &str, count: usize) {
         nodes.push(node);
     }
     let started = began.elapsed();
-    let (alone, began) = (resident(), Instant::now());
+    let (alone, began) = (resident("self"), Instant::now());
     let expected = if shape == "ring" { 2 } else { count - 1 };
     let mut dialling = JoinSet::new();
     for (index, node) in nodes.iter().enumerate() {
@@ -81,7 +264,7 @@ async fn run(shape: &str, count: usize) {
         "{shape} of {count}: started in {started:.1?}, {links} connections and all see all after {connected:.1?}; \
          memory a node {} KiB alone, {} KiB connected; {} KiB on the wire a node",
         each(alone.saturating_sub(memory)),
-        each(resident().saturating_sub(memory)),
+        each(resident("self").saturating_sub(memory)),
         each(loopback().saturating_sub(sent)),
     );
     for node in nodes {
@@ -89,9 +272,9 @@ async fn run(shape: &str, count: usize) {
     }
 }
 
-/// Bytes of memory that this program holds.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// Bytes of memory that a process holds.
+fn resident(pid: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))

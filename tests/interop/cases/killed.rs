@@ -78,7 +78,10 @@ pub(crate) async fn peer(bed: Bed) {
     });
     let mut events = node.monitor_nodes(NodeType::All);
     let before = node.processes().len();
-    let start = |round: u64| bed.erl(if round.is_multiple_of(2) { "alice" } else { "bob" }, "a").start();
+    let start = |round: u64| {
+        bed.erl(if round.is_multiple_of(2) { "alice" } else { "bob" }, "a")
+            .start()
+    };
     let rounds = rounds(30);
     let mut next = start(0).await;
     for round in 0..rounds {
