@@ -112,16 +112,16 @@ await(S, Fits) ->
 %% Kills children until the supervisor has had enough: its end and theirs.
 given_up(S) ->
     Monitor = monitor(process, S),
-    kill_on(S, Monitor).
+    kill_on(S, Monitor, []).
 
-kill_on(S, Monitor) ->
+kill_on(S, Monitor, Seen) ->
     Children = try pids(S) catch exit:_ -> [] end,
     [exit(Pid, kill) || {one, Pid} <- Children, is_pid(Pid)],
     receive
         {'DOWN', Monitor, process, _, Reason} ->
-            Ends = [begin M = monitor(process, Pid), receive {'DOWN', M, process, Pid, _} -> ended end end || {_, Pid} <- Children, is_pid(Pid)],
+            Ends = [begin M = monitor(process, Pid), receive {'DOWN', M, process, Pid, _} -> ended end end || {_, Pid} <- Children ++ Seen, is_pid(Pid)],
             {Reason, lists:usort(Ends)}
-    after 20 -> kill_on(S, Monitor)
+    after 20 -> kill_on(S, Monitor, Children ++ Seen)
     end.
 
 %% What reports say, but for the pids and what starts a child.
