@@ -92,9 +92,10 @@ pub(crate) async fn prevented_alone(bed: Bed) {
     prevented(bed, ALONE, &[&[0], &[1, 2]]).await;
 }
 
-/// Nobody is left who sees both.
+/// Nobody is left who sees both, neither a BEAM node nor the subject.
 pub(crate) async fn prevented_between_two(bed: Bed) {
-    prevented(bed, BETWEEN_TWO, &[]).await;
+    prevented(bed.clone(), BETWEEN_TWO, &[]).await;
+    prevented(bed, BETWEEN_OTHERS, &[]).await;
 }
 
 async fn prevented(bed: Bed, plan: Plan, sides: &'static [&'static [usize]]) {
