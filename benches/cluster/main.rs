@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 use part::Part;
 
 const COOKIE: &str = "bench";
+/// Where the nodes of one program listen, from here on.
+const FIRST_PORT: u16 = 20_000;
 const SCRIPT: &str = include_str!("cluster_bench.erl");
 
 fn main() {
@@ -215,21 +217,21 @@ fn node(name: &str) {
 
 async fn run(shape: &str, count: usize) {
     let (memory, sent, began) = (resident("self"), loopback(), Instant::now());
-    // Every node knows where the earlier ones listen, and connects to those.
-    let mut hosts = Table::new();
+    // Every node knows where all listen, and connects to the earlier ones.
+    let names = (0..count).map(|index| format!("n{index}"));
+    let places: Vec<_> = names.zip(FIRST_PORT..).collect();
+    let hosts = places.iter().fold(Table::new(), |hosts, (name, port)| {
+        let address = SocketAddr::from(([127, 0, 0, 1], *port));
+        hosts.node(name.parse().expect("a name"), "localhost", address)
+    });
     let mut nodes = Vec::new();
-    for index in 0..count {
-        let name = format!("n{index}");
+    for (name, port) in places {
         let node = Node::builder(format!("{name}@localhost"))
-            .cookie(Cookie::new("bench").expect("a cookie"))
+            .cookie(Cookie::new(COOKIE).expect("a cookie"))
             .hidden(shape == "ring")
             .resolver(hosts.clone())
-            .start()
-            .await
-            .expect("a node");
-        let address = SocketAddr::from(([127, 0, 0, 1], node.port().expect("it listens")));
-        hosts = hosts.node(name.parse().expect("a name"), "localhost", address);
-        nodes.push(node);
+            .listen_ports(port..=port);
+        nodes.push(node.start().await.expect("a node"));
     }
     let started = began.elapsed();
     let (alone, began) = (resident("self"), Instant::now());
