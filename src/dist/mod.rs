@@ -52,6 +52,4 @@ pub use name::{NameError, NameKind, NodeName};
 pub use read_half::{ConnectionError, ReadHalf};
 pub use tick::Ticks;
 pub use transmit::Transmit;
-#[cfg(feature = "node")]
-pub(crate) use write_half::READY_FRAGMENTS;
 pub use write_half::WriteHalf;

@@ -29,9 +29,6 @@ const FRAGMENT: usize = 256 * 1024;
 /// Further fragments are made ready when less than this is.
 const LOW: usize = 128 * 1024;
 
-/// So many bytes of fragments are ready at the most.
-pub(crate) const READY_FRAGMENTS: usize = LOW + FRAGMENT + 22;
-
 /// The way out of a [`Connection`](super::Connection), on its own: makes bytes of messages.
 ///
 /// What is sent is ready to be written at once, so that who sends may do so under a lock, and who writes [`take`](Self::take)s the
@@ -74,6 +71,9 @@ struct Unfinished {
 }
 
 impl WriteHalf {
+    /// So many bytes of fragments are ready at the most.
+    pub const READY_FRAGMENTS: usize = LOW + FRAGMENT + 22;
+
     /// For what both ends can do.
     pub(crate) fn new(negotiated: Flags) -> Self {
         Self {
@@ -109,12 +109,14 @@ impl WriteHalf {
     }
 
     /// Whether that is no message that goes out in fragments.
-    pub(crate) fn is_small(control: &Control) -> bool {
+    #[must_use]
+    pub fn is_small(control: &Control) -> bool {
         control.size() <= WHOLE
     }
 
     /// Whether the message, sent now, would go between the fragments of large ones: it is small, and none is of its process.
-    pub(crate) fn passes(&self, control: &Control) -> bool {
+    #[must_use]
+    pub fn passes(&self, control: &Control) -> bool {
         Self::is_small(control)
             && (self.unfinished.is_empty() || !self.unfinished.contains_key(&control.sender().cloned()))
     }

@@ -8,7 +8,7 @@
 //! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
 use super::link::CloseReason;
-use crate::dist::{self, Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
+use crate::dist::{Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
 use bytes::Buf;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -335,7 +335,7 @@ impl State {
     fn passed(&self) -> usize {
         let ready = self.write.ready() + self.backlog;
         if self.write.is_streaming() {
-            ready.saturating_sub(dist::READY_FRAGMENTS)
+            ready.saturating_sub(WriteHalf::READY_FRAGMENTS)
         } else {
             ready
         }
