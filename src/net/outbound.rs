@@ -4,16 +4,17 @@
 //!
 //! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
 //! who sends waits. Small messages go between the fragments of large ones of other processes, and so do not wait until those are
-//! through. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
+//! through, as long as the peer reads. What must not wait, because it answers a peer or cleans up, is queued all the same, up to a limit of its own, at
 //! which the connection ends: a peer that asks for answers and never reads them must not fill our memory.
 
+use super::driver::clock;
 use super::link::CloseReason;
 use crate::dist::{Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
 use bytes::Buf;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 /// From how many queued bytes on a connection is busy, unless configured: 1 MiB, as BEAM's `+zdbbl`.
@@ -21,6 +22,9 @@ pub const DEFAULT_BUSY_LIMIT: usize = 1 << 20;
 
 /// How many bytes may wait to be written at the most, unless configured: 256 MiB. BEAM has no such limit.
 pub const DEFAULT_UNREAD_LIMIT: usize = 256 << 20;
+
+/// A peer that has taken nothing for so long is not about to take the rest of a large message: what could pass it waits too.
+const STALLED: Duration = Duration::from_millis(100);
 
 /// The sending end of a connection. Cheap to clone; every clone is the same connection.
 ///
@@ -62,6 +66,8 @@ struct State {
     write: WriteHalf,
     /// The bytes that the driver has taken and not yet written.
     backlog: usize,
+    /// When the socket last took some of the backlog, as far as that was looked at: while the connection is busy.
+    taken: Instant,
     /// Whether what passes large messages has to wait.
     full: bool,
     phase: Phase,
@@ -86,6 +92,7 @@ impl Outbound {
         let state = State {
             write,
             backlog: 0,
+            taken: clock(),
             full: false,
             phase: Phase::Open,
             ticks: None,
@@ -107,7 +114,7 @@ impl Outbound {
 
     /// Sends, once there is room: while as much as the limit goes before it, it waits.
     ///
-    /// What is left of large messages does not go before a small one of another process.
+    /// What is left of large messages does not go before a small one of another process, unless the peer has taken nothing for 100 ms.
     ///
     /// Dropping the future before it is done sends nothing.
     pub async fn send(&self, control: Control) -> Result<(), SendError> {
@@ -152,9 +159,12 @@ impl Outbound {
             Phase::Open => {}
             Phase::Closing | Phase::Overrun | Phase::Ended => return Err(SendError::Closed),
         }
+        if state.bytes() < self.shared.limit {
+            return Ok(Some(state));
+        }
         let passes = control.is_none_or(|control| state.write.passes(control));
-        let before = if passes { state.passed() } else { state.bytes() };
-        Ok((before < self.shared.limit).then_some(state))
+        let room = passes && state.passed() < self.shared.limit && clock() - state.taken < STALLED;
+        Ok(room.then_some(state))
     }
 
     /// Sends if there is room: unless as much as the limit goes before it, as [`send`](Self::send) counts.
@@ -267,8 +277,13 @@ impl Outbound {
     /// something, or the connection is to be closed: then with why.
     pub(super) fn poll_take(&self, cx: &Context<'_>, unwritten: &mut Transmit) -> Poll<Option<CloseReason>> {
         let mut state = self.lock();
+        let progress = state.backlog == 0 || unwritten.remaining() < state.backlog;
         let any = state.write.take(unwritten);
         state.backlog = unwritten.remaining();
+        let goes_on = progress && *self.shared.busy.borrow() && {
+            let now = clock();
+            now - std::mem::replace(&mut state.taken, now) >= STALLED
+        };
         let closing = match state.phase {
             Phase::Closing => Some(CloseReason::Disconnected),
             Phase::Overrun => Some(CloseReason::Unread(state.bytes())),
@@ -280,7 +295,7 @@ impl Outbound {
         if free {
             self.set_busy(false);
         }
-        let room = free | (state.full && state.passed() <= low);
+        let room = free | goes_on | (state.full && state.passed() <= low);
         state.full &= !room;
         let idle = !any && closing.is_none();
         if idle

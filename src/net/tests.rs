@@ -463,7 +463,7 @@ async fn busy_and_free() {
     running.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn small_messages_do_not_wait_for_large_ones_of_others() {
     const LARGE: usize = 20_000_000;
     let (a, b) = linked().await;
@@ -490,6 +490,9 @@ async fn small_messages_do_not_wait_for_large_ones_of_others() {
         tokio::task::yield_now().await;
     }
     assert!((10..100).contains(&sent), "{sent}");
+    // And not at all when the peer takes nothing.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(there.try_send(&of(2, 1, 1)), Err(SendError::Busy));
     let waiting: Vec<_> = [of(3, sent, 1), of(1, 1, 1), of(2, 1, LARGE)]
         .into_iter()
         .map(|message| {
