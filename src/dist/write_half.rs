@@ -71,7 +71,7 @@ struct Unfinished {
 }
 
 impl WriteHalf {
-    /// So many bytes of fragments are ready at the most.
+    /// So many bytes of fragments are ready at the most, the last with its head of 22 bytes.
     pub const READY_FRAGMENTS: usize = LOW + FRAGMENT + 22;
 
     /// For what both ends can do.
@@ -108,16 +108,11 @@ impl WriteHalf {
         !self.turns.is_empty()
     }
 
-    /// Whether that is no message that goes out in fragments.
-    #[must_use]
-    pub fn is_small(control: &Control) -> bool {
-        control.size() <= WHOLE
-    }
-
-    /// Whether the message, sent now, would go between the fragments of large ones: it is small, and none is of its process.
+    /// Whether the message, sent now, would go between the fragments of large ones: it takes at most 64 KiB, and none of
+    /// them is of its process.
     #[must_use]
     pub fn passes(&self, control: &Control) -> bool {
-        Self::is_small(control)
+        control.size() <= WHOLE
             && (self.unfinished.is_empty() || !self.unfinished.contains_key(&control.sender().cloned()))
     }
 

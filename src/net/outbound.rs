@@ -137,9 +137,10 @@ impl Outbound {
         if let Some(state) = self.if_free(control)? {
             return Ok(act(state));
         }
-        let [small, large] = &self.shared.turns;
-        let is_small = control.is_none_or(WriteHalf::is_small);
-        let _turn = if is_small { small } else { large }.lock().await;
+        // Whoever waits for all that is queued must not stand before those who do not.
+        let [passing, others] = &self.shared.turns;
+        let passes = self.lock().passes(control);
+        let _turn = if passes { passing } else { others }.lock().await;
         loop {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
@@ -162,12 +163,12 @@ impl Outbound {
         if state.bytes() < self.shared.limit {
             return Ok(Some(state));
         }
-        let passes = control.is_none_or(|control| state.write.passes(control));
-        let room = passes && state.passed() < self.shared.limit && clock() - state.taken < STALLED;
+        let reads = clock() - state.taken < STALLED;
+        let room = reads && state.passes(control) && state.passed() < self.shared.limit;
         Ok(room.then_some(state))
     }
 
-    /// Sends if there is room: unless as much as the limit goes before it, as [`send`](Self::send) counts.
+    /// Sends if there is room at once, as [`send`](Self::send) counts it.
     pub fn try_send(&self, control: &Control) -> Result<(), SendError> {
         if let Some(state) = self.if_free(Some(control))? {
             return self.push(state, control);
@@ -343,6 +344,11 @@ impl Outbound {
 impl State {
     fn bytes(&self) -> usize {
         self.write.bytes() + self.backlog
+    }
+
+    /// Whether the message passes large ones; what is not said which, does.
+    fn passes(&self, control: Option<&Control>) -> bool {
+        control.is_none_or(|control| self.write.passes(control))
     }
 
     /// Of these, what goes before a message that passes large ones. Their fragments that are ready go before it too, but are not

@@ -225,7 +225,8 @@ impl Builder {
     }
 
     /// From how many bytes that wait to be written on a connection is busy, and who sends over it waits, as `+zdbbl` (which counts
-    /// kilobytes): 1 MiB unless said otherwise.
+    /// kilobytes): 1 MiB unless said otherwise. What is left of a large message counts for its sender and for other large ones; small
+    /// messages of other processes pass it, as long as the peer reads.
     #[must_use]
     pub fn busy_limit(mut self, bytes: usize) -> Self {
         self.busy_limit = bytes;
