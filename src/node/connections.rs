@@ -119,6 +119,9 @@ impl Connection {
     }
 }
 
+/// The way to a node: its connection, or none where it is this node.
+pub(crate) type Route = Option<Arc<Connection>>;
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Connection({})", self.name)

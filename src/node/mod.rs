@@ -99,7 +99,7 @@ use crate::otp;
 use crate::term::{Atom, Pid, Reference, Term};
 use allowed::Allowed;
 use cell::Cell;
-use connections::{Connection, Connections, Reason, Wanted};
+use connections::{Connection, Connections, Reason, Route, Wanted};
 use modules::{Function, Modules};
 use naming::Names;
 use signal::{Outbox, Receiver};
@@ -601,12 +601,12 @@ impl Node {
     }
 
     /// The connection to `node`, made if need be; `None` for this node.
-    async fn route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
+    async fn route_to(&self, node: &Atom) -> Result<Route, ConnectError> {
         self.route(node, self.0.flags, Reason::Use).await
     }
 
     /// As [`route_to`](Self::route_to), waiting while the connection is busy.
-    async fn free_route_to(&self, node: &Atom) -> Result<Option<Arc<Connection>>, ConnectError> {
+    async fn free_route_to(&self, node: &Atom) -> Result<Route, ConnectError> {
         let route = self.route_to(node).await?;
         if let Some(connection) = &route {
             connection.outbound.free().await;
@@ -615,11 +615,7 @@ impl Node {
     }
 
     /// The connection to `node` if it is up, `None` for this node; nothing when there is none.
-    #[expect(
-        clippy::option_option,
-        reason = "the route to this node is one without a connection"
-    )]
-    fn route_now(&self, node: &Atom) -> Option<Option<Arc<Connection>>> {
+    fn route_now(&self, node: &Atom) -> Option<Route> {
         if *node == self.0.atom {
             return Some(None);
         }
@@ -627,12 +623,7 @@ impl Node {
     }
 
     /// As [`route_to`](Self::route_to), with these flags for a connection that is made.
-    async fn route(
-        &self,
-        node: &Atom,
-        flags: Flags,
-        reason: Reason,
-    ) -> Result<Option<Arc<Connection>>, ConnectError> {
+    async fn route(&self, node: &Atom, flags: Flags, reason: Reason) -> Result<Route, ConnectError> {
         if *node == self.0.atom {
             return Ok(None);
         }
@@ -721,6 +712,31 @@ impl Node {
             Err(net::SendError::Busy) => Ok(Some((node, signal))),
             Err(error) => Err(not_sent(error, node)),
         }
+    }
+
+    /// Sends a message of a process of this node by this way and no other, waiting while the connection is busy.
+    async fn send_over(
+        &self,
+        from: &Cell,
+        route: Option<Route>,
+        to: Destination,
+        message: RawTerm,
+    ) -> Result<(), SendError> {
+        let Some(Some(via)) = route else {
+            return match route {
+                Some(_) => self.send_from(from, to, message).await,
+                None if from.is_alive() => Ok(()),
+                None => Err(SendError::Exited),
+            };
+        };
+        let (node, to) = self.locate(to).ok_or(SendError::Nobody)?;
+        let signal = send(from.pid(), to, message);
+        let sent = from.while_alive(|| via.outbound.try_send(&signal));
+        let sent = match sent.ok_or(SendError::Exited)? {
+            Err(net::SendError::Busy) => via.outbound.send(signal).await,
+            sent => sent,
+        };
+        sent.map_err(|error| not_sent(error, node))
     }
 
     /// Sends a signal to `node`, connecting if need be and waiting while the connection is busy.

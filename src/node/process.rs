@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::cell::{Birth, Cell, Telling};
-use super::connections::Connection;
+use super::connections::Route;
 use super::error::ConnectError;
 use super::message::Item;
 use super::signal::Outbox;
 use super::{Destination, ExitReason, Node, Until, task};
 use crate::dist::Unsendable;
 use crate::dist::control::{self, Control, Exit2, Target};
-use crate::etf::Encode;
+use crate::etf::{Encode, RawTerm};
 use crate::term::{Atom, Pid, Reference, Term};
 
 /// A process of this node: a pid, and a mailbox that only this handle reads.
@@ -260,6 +260,17 @@ impl Process {
         self.node.post(self.pid(), to.into(), message.to_raw());
     }
 
+    /// Sends `message` the way that a monitor has taken, and no other: over a later connection, the answer could come when the end of
+    /// this one has been told.
+    pub(crate) async fn send_over(
+        &self,
+        route: Option<Route>,
+        to: Destination,
+        message: RawTerm,
+    ) -> Result<(), SendError> {
+        self.node.send_over(&self.cell, route, to, message).await
+    }
+
     /// How many messages wait.
     #[must_use]
     pub fn mailbox_len(&self) -> usize {
@@ -419,11 +430,19 @@ impl Process {
     /// # }
     /// ```
     pub async fn monitor_with(&self, item: impl Into<Item>, options: MonitorOptions) -> Reference {
+        self.monitor_and_route(item.into(), options).await.0
+    }
+
+    /// The same, with the way that the monitor has taken, if there was one.
+    pub(crate) async fn monitor_and_route(
+        &self,
+        item: Item,
+        options: MonitorOptions,
+    ) -> (Reference, Option<Route>) {
         let telling = Telling {
             tag: options.tag.map(Box::new),
             priority: options.priority,
         };
-        let item = item.into();
         // Nothing is held while this waits: whoever gives the wait up leaves nothing behind.
         let route = self.node.free_route_to(item.node()).await.ok();
         let reference = match options.alias {
@@ -434,31 +453,28 @@ impl Process {
                 alias
             }
         };
-        self.monitor_over(route, reference, item, telling)
+        let reference = self.monitor_over(route.as_ref(), reference, item, telling);
+        (reference, route)
     }
 
     /// Monitors with a reference that the caller has made, before there is a way to the item's node. Does not wait for room: for
     /// services, as [`post`](Self::post).
     pub(crate) async fn monitor_under(&self, reference: Reference, item: Item) -> Reference {
         let route = self.node.route_to(item.node()).await.ok();
-        self.monitor_over(route, reference, item, Telling::default())
+        self.monitor_over(route.as_ref(), reference, item, Telling::default())
     }
 
     /// Monitors a process of this node, or of one that is connected: without a connection it fires at once.
     pub(crate) fn monitor_now(&self, item: impl Into<Item>) -> Reference {
         let item = item.into();
         let route = self.node.route_now(item.node());
-        self.monitor_over(route, self.node.make_ref(), item, Telling::default())
+        self.monitor_over(route.as_ref(), self.node.make_ref(), item, Telling::default())
     }
 
     /// Monitors over the route to the item's node, if there is one.
-    #[expect(
-        clippy::option_option,
-        reason = "the route to this node is one without a connection"
-    )]
     fn monitor_over(
         &self,
-        route: Option<Option<Arc<Connection>>>,
+        route: Option<&Route>,
         reference: Reference,
         item: Item,
         telling: Telling,
@@ -466,7 +482,7 @@ impl Process {
         let mut out = Outbox::default();
         let (cell, noted) = (&self.cell, reference.clone());
         match route {
-            Some(Some(via)) => cell.monitor_far(&via, noted, item, telling, &mut out),
+            Some(Some(via)) => cell.monitor_far(via, noted, item, telling, &mut out),
             Some(None) => match self.node.cell_of(&item) {
                 // Nobody sees their own end.
                 Some(other) if other.pid() == self.pid() => {}

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::call::{CallError, FOR_EVER};
-use crate::node::{Destination, Item, Message, Node, Process, SendError, Until};
+use crate::etf::Encode as _;
+use crate::node::{Destination, Item, Message, MonitorOptions, Node, Process, SendError, Until};
 use crate::term::{Atom, List, Reference, Term};
 
 /// A request under way, as `gen_server:send_request/2` gives: to be awaited by the process that sent it. When it is dropped, the answer is
@@ -107,9 +108,11 @@ impl Process {
         label: Term,
         request: Term,
     ) -> Result<RequestId, CallError> {
-        let monitor = self
-            .monitor_with_alias(server.clone(), Until::ReplyDemonitor)
-            .await;
+        let options = MonitorOptions {
+            alias: Some(Until::ReplyDemonitor),
+            ..MonitorOptions::default()
+        };
+        let (monitor, route) = self.monitor_and_route(server.clone(), options).await;
         let tag = Term::List(List::cons(Term::atom("alias"), Term::from(monitor.clone())));
         let id = RequestId {
             me: self.handle(),
@@ -122,12 +125,10 @@ impl Process {
             Item::Name { name, node } => Destination::Remote { name, node },
         };
         let from = (self.pid().clone(), id.tag.clone());
-        match self.send(to, Term::from((label, from, request))).await {
+        let message = Term::from((label, from, request)).to_raw();
+        match self.send_over(route, to, message).await {
             // The monitor says why.
-            Ok(())
-            | Err(
-                SendError::Connect(_) | SendError::ConnectionLost { .. } | SendError::NotRegistered { .. },
-            ) => Ok(id),
+            Ok(()) | Err(SendError::ConnectionLost { .. } | SendError::NotRegistered { .. }) => Ok(id),
             Err(error) => Err(error.into()),
         }
     }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::NAME;
-use crate::node::{Destination, Item, Message, Node, NodeType, Process, SendError, Until};
-use crate::otp::call::CallError;
-use crate::term::{Atom, Fun, List, Pid, Reference, Term};
+use crate::node::{Item, Node, NodeType, Process, SendError};
+use crate::otp::call::{CallError, FOR_EVER};
+use crate::term::{Atom, Fun, List, Pid, Term};
 
 /// Names and locks that the whole cluster shares; [`Node::global`] gives it.
 ///
@@ -427,39 +427,18 @@ impl Global {
 
 /// Calls the name servers of `nodes`, all at once; `None` where there is none.
 async fn multi_call(me: &mut Process, nodes: &[Atom], request: &Term) -> Vec<(Atom, Option<Term>)> {
-    let mut calls: Vec<(Atom, Reference)> = Vec::with_capacity(nodes.len());
+    let mut calls = Vec::with_capacity(nodes.len());
     for node in nodes {
-        let item = Item::Name {
-            name: Atom::from_static(NAME),
-            node: node.clone(),
-        };
-        let monitor = me.monitor_with_alias(item, Until::ReplyDemonitor).await;
-        let from = (me.pid().clone(), tag(&monitor));
-        let to = Destination::from((NAME, node.as_str()));
-        let message = Term::from((Term::atom("$gen_call"), from, request.clone()));
-        // Where it cannot be sent, the monitor says so.
-        me.send(to, message).await.ok();
-        calls.push((node.clone(), monitor));
+        let server = (Atom::from_static(NAME), node.clone());
+        calls.push((node.clone(), me.send_request(server, request.clone()).await));
     }
     let mut answers = Vec::with_capacity(calls.len());
-    for (node, monitor) in calls {
-        let tag = tag(&monitor);
-        let answer = me.recv_select(|message| match message {
-            Message::Down(down) if down.reference == monitor => Some(None),
-            Message::Term(raw) => match raw.decode().ok()?.as_tuple()?.array::<2>()? {
-                [theirs, reply] if theirs == tag => Some(Some(reply)),
-                _ => None,
-            },
-            _ => None,
-        });
-        let answer = answer.await.flatten();
-        me.unalias(&monitor);
-        me.demonitor_flush(&monitor);
+    for (node, call) in calls {
+        let answer = match call {
+            Ok(call) => me.response(call, FOR_EVER).await.ok(),
+            Err(_) => None,
+        };
         answers.push((node, answer));
     }
     answers
-}
-
-fn tag(monitor: &Reference) -> Term {
-    Term::List(List::cons(Term::atom("alias"), Term::from(monitor.clone())))
 }
