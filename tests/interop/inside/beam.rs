@@ -4,7 +4,7 @@ use std::{fmt, panic::Location, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{Bed, COOKIE, LIMIT};
+use super::{Bed, COOKIE, LIMIT, epmd};
 use crate::wire::{Answer, Ask, Language, Signal, StartBeam};
 
 /// How a real node shall be started.
@@ -213,25 +213,20 @@ impl Beam {
     /// Ends the node's process at once, and waits until it is gone.
     pub(crate) async fn kill(&self) {
         self.signal(Signal::Kill).await;
-        self.bed
-            .outside
-            .done(Ask::AwaitExit {
-                beam: self.beam,
-                limit: LIMIT,
-            })
-            .await;
+        self.await_exit().await;
     }
 
     /// Asks the node's process to end, and waits until it has.
     pub(crate) async fn terminate(&self) {
         self.signal(Signal::Terminate).await;
-        self.bed
-            .outside
-            .done(Ask::AwaitExit {
-                beam: self.beam,
-                limit: LIMIT,
-            })
-            .await;
+        self.await_exit().await;
+    }
+
+    /// Waits until the node's process is gone, and its name free.
+    async fn await_exit(&self) {
+        let (beam, limit) = (self.beam, LIMIT);
+        self.bed.outside.done(Ask::AwaitExit { beam, limit }).await;
+        epmd::await_free(&self.node).await;
     }
 
     async fn signal(&self, signal: Signal) {

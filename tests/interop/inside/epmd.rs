@@ -33,6 +33,23 @@ pub(crate) async fn await_port(host: &str, alive: &str) -> Option<u16> {
     timeout(LIMIT, registered).await.ok()
 }
 
+/// Waits until the name of a node that has ended is free: its EPMD learns of the end a little later than who waits for the process.
+/// One that cannot be reached, the network being cut, is not waited for.
+pub(crate) async fn await_free(node: &str) {
+    let Some((alive, host)) = node.split_once('@') else {
+        return;
+    };
+    let freed = async {
+        let asked = || timeout(Duration::from_secs(1), port(host, alive));
+        while let Ok(Some(_)) = asked().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LIMIT, freed)
+        .await
+        .unwrap_or_else(|_| panic!("{node} has ended, and is registered still"));
+}
+
 async fn ask(host: &str, request: &[u8]) -> Option<Vec<u8>> {
     let epmd = std::env::var("ERL_EPMD_PORT")
         .ok()

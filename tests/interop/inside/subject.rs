@@ -335,6 +335,7 @@ impl Subject {
             Program::Rust(rust) => {
                 rust.signal("KILL").await;
                 rust.await_exit().await;
+                epmd::await_free(&self.node).await;
             }
             Program::Beam(beam) => beam.kill().await,
         }
@@ -346,6 +347,7 @@ impl Subject {
             Program::Rust(rust) => {
                 rust.signal("TERM").await;
                 rust.await_exit().await;
+                epmd::await_free(&self.node).await;
             }
             Program::Beam(beam) => beam.terminate().await,
         }
