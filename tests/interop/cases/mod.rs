@@ -214,6 +214,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(processes::device),
         case!(servers::by_global_name).rust_only(),
         case!(tools::remote_shell),
+        case!(tools::halts),
         case!(tools::erl_call).both(),
         case!(tools::observer_asks).both(),
         case!(connection::alive),

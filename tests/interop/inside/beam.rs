@@ -223,7 +223,7 @@ impl Beam {
     }
 
     /// Waits until the node's process is gone, and its name free.
-    async fn await_exit(&self) {
+    pub(crate) async fn await_exit(&self) {
         let (beam, limit) = (self.beam, LIMIT);
         self.bed.outside.done(Ask::AwaitExit { beam, limit }).await;
         epmd::await_free(&self.node).await;

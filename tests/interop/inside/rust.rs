@@ -139,12 +139,14 @@ impl RustNode {
         assert!(status.is_ok_and(|status| status.success()), "{kill}");
     }
 
-    pub(super) async fn await_exit(&self) {
+    /// Waits until it has ended, and says with which exit code; none where a signal ended it.
+    pub(super) async fn await_exit(&self) -> Option<i32> {
         let mut process = self.process.lock().await;
-        assert!(
-            timeout(LIMIT, process.wait()).await.is_ok(),
-            "beamnode does not end"
-        );
+        let ended = timeout(LIMIT, process.wait()).await;
+        ended
+            .expect("beamnode does not end")
+            .expect("a process that was just started")
+            .code()
     }
 
     pub(super) fn open_files(&self) -> usize {

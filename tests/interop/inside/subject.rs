@@ -334,8 +334,7 @@ impl Subject {
         match &self.program {
             Program::Rust(rust) => {
                 rust.signal("KILL").await;
-                rust.await_exit().await;
-                epmd::await_free(&self.node).await;
+                self.ended().await;
             }
             Program::Beam(beam) => beam.kill().await,
         }
@@ -346,10 +345,24 @@ impl Subject {
         match &self.program {
             Program::Rust(rust) => {
                 rust.signal("TERM").await;
-                rust.await_exit().await;
-                epmd::await_free(&self.node).await;
+                self.ended().await;
             }
             Program::Beam(beam) => beam.terminate().await,
+        }
+    }
+
+    /// Waits until it has ended and its name is free, and says with which exit code where that is known.
+    pub(crate) async fn ended(&self) -> Option<i32> {
+        match &self.program {
+            Program::Rust(rust) => {
+                let code = rust.await_exit().await;
+                epmd::await_free(&self.node).await;
+                code
+            }
+            Program::Beam(beam) => {
+                beam.await_exit().await;
+                None
+            }
         }
     }
 
