@@ -559,14 +559,43 @@ impl Node {
 
     /// Stops the node: takes its name from EPMD, ends its processes with `shutdown`, and closes its connections. Ready when the
     /// last one is closed.
+    ///
+    /// What runs here for other nodes, as the functions that they call, ends after the connections, as on a BEAM node that is
+    /// stopped: who waits for it hears that the node went.
     pub async fn shutdown(&self) {
+        self.begin_stop();
+        self.end_processes(|cell| cell.birth().is_none_or(|birth| birth.origin.is_none()));
+        self.end_connections().await;
+        self.end_processes(|_| true);
+        self.0.connections.subscribers.close();
+    }
+
+    /// Stops the node as `erlang:halt` does: nobody elsewhere hears of its processes' ends, but that the node went.
+    pub(crate) async fn halt(&self) {
+        self.begin_stop();
+        self.end_connections().await;
+        self.end_processes(|_| true);
+        self.0.connections.subscribers.close();
+    }
+
+    /// Nobody can come any more, and nothing connects.
+    fn begin_stop(&self) {
         self.0.stopping.send_replace(true);
         self.0.connections.stop();
+    }
+
+    fn end_processes(&self, which: impl Fn(&Cell) -> bool) {
         let mut out = Outbox::default();
         for cell in self.0.table.all() {
-            cell.exit(ExitReason::SHUTDOWN.raw(), &mut out);
+            if which(&cell) {
+                cell.exit(ExitReason::SHUTDOWN.raw(), &mut out);
+            }
         }
         self.deliver(out);
+    }
+
+    /// Closes all connections, and waits until they are.
+    async fn end_connections(&self) {
         let connections = self.0.connections.all(NodeType::All);
         for connection in &connections {
             connection.close(DownReason::NetKernelTerminated);
@@ -574,7 +603,6 @@ impl Node {
         for connection in &connections {
             Connections::gone(connection).await;
         }
-        self.0.connections.subscribers.close();
     }
 
     // How signals travel

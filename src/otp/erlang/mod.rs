@@ -7,6 +7,8 @@
 mod processes;
 mod system;
 
+use std::time::Duration;
+
 use processes::Sending;
 
 use super::erpc::apply;
@@ -402,20 +404,35 @@ async fn halt(me: &Process, arguments: &[Term]) -> Outcome {
         Some(Term::Atom(word)) if *word == *"abort" => 1,
         Some(_) => return Err(badarg("halt", arguments)),
     };
-    stop(me.node(), status);
+    let node = me.node().clone();
+    // A task of its own, since every process ends with the node.
+    tokio::spawn(async move {
+        node.halt().await;
+        end_program(&node, status);
+    });
     std::future::pending().await
 }
 
-/// Stops the node, in a task of its own since every process ends with it, and the program if it may be.
-pub(super) fn stop(node: &Node, status: i32) {
-    let node = node.clone();
+/// So long may the answer to `init:stop` take.
+const ANSWERED: Duration = Duration::from_millis(500);
+
+/// `init:stop`, which answers before it does it: the answer goes with the end of the process that asks, unless that has more to do.
+pub(super) fn stop(asking: &Process, status: i32) {
+    let (node, asking) = (asking.node().clone(), asking.pid().clone());
     tokio::spawn(async move {
-        let halts = node.halts();
+        let mut watching = node.process();
+        watching.monitor(&asking).await;
+        tokio::time::timeout(ANSWERED, watching.recv()).await.ok();
         node.shutdown().await;
-        if halts {
-            std::process::exit(status);
-        }
+        end_program(&node, status);
     });
+}
+
+/// Ends the program, if it may be.
+fn end_program(node: &Node, status: i32) {
+    if node.halts() {
+        std::process::exit(status);
+    }
 }
 
 fn node_of(term: &Term) -> Option<Term> {

@@ -110,7 +110,7 @@ fn init(node: &Node) {
                 Some(Term::List(text)) if text.to_text().is_some() => 1,
                 Some(_) => return Err(function_clause("init", "stop", &arguments)),
             };
-            stop(me.node(), status);
+            stop(&me, status);
             Ok(Term::atom("ok"))
         });
     }
