@@ -4,6 +4,7 @@ use super::decode::Decoder;
 use super::encode::{Encode, Writer};
 use super::error::DecodeError;
 use super::scan::scan;
+#[cfg(feature = "node")]
 use super::view::TermRef;
 use crate::term::{Atom, Term};
 use bytes::Bytes;
@@ -145,6 +146,7 @@ impl RawTerm {
     }
 
     /// A part of the term, with the bytes that follow it.
+    #[cfg(feature = "node")]
     pub(crate) fn part(&self, part: TermRef<'_>) -> Self {
         Self::from_parts(self.bytes.slice_ref(part.to_end()), self.atoms.clone())
     }

@@ -141,6 +141,7 @@ impl<'a> TermRef<'a> {
     }
 
     /// The elements of a tuple of so many. They are gone over to see where the next begins, but for the last, which may be anything.
+    #[cfg(feature = "node")]
     pub(crate) fn tuple<const N: usize>(self) -> Option<[Self; N]> {
         let View::Tuple(elements) = self.view() else {
             return None;
@@ -160,6 +161,7 @@ impl<'a> TermRef<'a> {
     }
 
     /// The one element of a list and its tail, if the element is no compound.
+    #[cfg(feature = "node")]
     pub(crate) fn cons(self) -> Option<(View<'a>, View<'a>)> {
         let View::List(elements) = self.view() else {
             return None;
@@ -170,6 +172,7 @@ impl<'a> TermRef<'a> {
     }
 
     /// The bytes from the term on.
+    #[cfg(feature = "node")]
     pub(super) const fn to_end(self) -> &'a [u8] {
         self.rest
     }
