@@ -40,10 +40,15 @@ pub(super) struct Incoming {
     /// For each slot one more than the place in `atoms`, or 0. Empty until the first entry.
     places: Vec<u16>,
     atoms: Vec<Atom>,
-    /// The last header, without the number of its references, and the atoms that it stood for, as long as no slot has
-    /// changed: messages of one kind follow one another, and share their list.
-    last: (Vec<u8>, Atoms),
+    /// The last headers, each without the number of its references, and the atoms that it stood for, as long as no slot has
+    /// changed: messages of a few kinds follow one another, and share their lists.
+    last: [(Vec<u8>, Atoms); KINDS],
+    /// Which of them the next one takes the place of.
+    oldest: usize,
 }
+
+/// How many headers are remembered: a call takes four kinds of messages.
+const KINDS: usize = 4;
 
 impl Incoming {
     /// Reads the header that `input` begins with, from the number of its references on. Gives its atoms and what
@@ -55,10 +60,10 @@ impl Incoming {
         }
         let count = usize::from(count);
         // The flags, and an index for each reference: the whole header if nothing in it is new.
-        if let Some((same, rest)) = input.split_at_checked(count / 2 + 1 + count)
-            && same == self.last.0
+        if let Some((header, rest)) = input.split_at_checked(count / 2 + 1 + count)
+            && let Some((_, atoms)) = self.last.iter().find(|(last, _)| header == last)
         {
-            return Ok((self.last.1.clone(), rest));
+            return Ok((atoms.clone(), rest));
         }
         let (flags, start) = input.split_at_checked(count / 2 + 1).ok_or(HeaderError::CutOff)?;
         let nibble = |i: usize| {
@@ -89,10 +94,15 @@ impl Incoming {
             atoms.push(self.atom(slot).ok_or(HeaderError::EmptySlot(slot))?.clone());
         }
         let atoms = Atoms::from(atoms);
-        self.last.0.clear();
-        if !changed && let Some((header, _)) = input.split_at_checked(input.len() - left.len()) {
-            self.last.0.extend_from_slice(header);
-            self.last.1 = atoms.clone();
+        if changed {
+            self.last = <_>::default();
+        } else if let Some((header, _)) = input.split_at_checked(input.len() - left.len())
+            && let Some((last, of_last)) = self.last.get_mut(self.oldest)
+        {
+            last.clear();
+            last.extend_from_slice(header);
+            *of_last = atoms.clone();
+            self.oldest = (self.oldest + 1) % KINDS;
         }
         Ok((atoms, left))
     }
@@ -377,6 +387,20 @@ mod tests {
         let mut header = Vec::new();
         out.write(&mut header);
         assert_eq!(header.len(), 1 + 2 + 3, "no text");
+    }
+
+    #[test]
+    fn headers_of_a_few_kinds_share_their_lists_until_a_slot_changes() {
+        let mut incoming = Incoming::default();
+        incoming.read(b"\x02\x88\x00\x01\x01a\x02\x01b").unwrap();
+        let kinds: [&[u8]; 3] = [b"\x01\x00\x01", b"\x01\x00\x02", b"\x02\x00\x00\x01\x02"];
+        let first = kinds.map(|header| incoming.read(header).unwrap().0);
+        for (header, first) in kinds.iter().zip(&first) {
+            assert!(incoming.read(header).unwrap().0.is_same(first));
+        }
+        incoming.read(b"\x01\x08\x02\x01c").unwrap();
+        let then = kinds.map(|header| texts(&incoming.read(header).unwrap().0));
+        assert_eq!(then, [vec!["a"], vec!["c"], vec!["a", "c"]]);
     }
 
     #[test]

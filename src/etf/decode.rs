@@ -110,10 +110,13 @@ impl Decoder {
         start: usize,
         table: Option<Arc<[Atom]>>,
     ) -> Result<(Term, usize), DecodeError> {
-        if let Some(binary) = self.lone_binary(&source, start) {
-            return Ok(binary);
-        }
         let atoms = table.as_deref().unwrap_or_default();
+        if let Some(found) = self
+            .lone_atom(&source, start, atoms)
+            .or_else(|| self.lone_binary(&source, start))
+        {
+            return Ok(found);
+        }
         let (nodes, links, end) = Parser::new(&source, atoms, self.limits).run(start)?;
         let block = Block {
             nodes,
@@ -122,6 +125,15 @@ impl Decoder {
             links,
         };
         Ok((block.into_term(), end))
+    }
+
+    /// The term at an offset, if it is an atom of the table: what many a message says.
+    fn lone_atom(&self, source: &Bytes, start: usize, atoms: &[Atom]) -> Option<(Term, usize)> {
+        let [tag::ATOM_CACHE_REF, index] = *source.get(start..)?.first_chunk()? else {
+            return None;
+        };
+        let atom = atoms.get(usize::from(index)).filter(|_| self.limits.parts > 0)?;
+        Some((Term::Atom(atom.clone()), start + 2))
     }
 
     /// The term at an offset, if it is a binary: the one term of any size that needs no nodes.

@@ -411,13 +411,11 @@ impl Writer {
 
     /// Writes a reference.
     pub fn reference(&mut self, reference: &Reference) {
-        let words: Vec<u8> = reference
-            .words()
-            .iter()
-            .flat_map(|word| word.to_be_bytes())
-            .collect();
-        let (_, count) = reference.all_words();
-        self.reference_bytes(reference.node(), reference.creation(), count, &words);
+        let (words, count) = reference.all_words();
+        let words = words.map(u32::to_be_bytes);
+        let words = words.as_flattened().get(..usize::from(count) * 4);
+        let words = words.unwrap_or_default();
+        self.reference_bytes(reference.node(), reference.creation(), count, words);
     }
 
     /// Writes a port.

@@ -4,6 +4,8 @@ use super::decode::Decoder;
 use super::encode::{Encode, Writer};
 use super::error::DecodeError;
 use super::scan::scan;
+#[cfg(feature = "node")]
+use super::view::TermRef;
 use crate::term::{Atom, Term};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -141,6 +143,12 @@ impl RawTerm {
     /// If they do not.
     pub fn check(&self) -> Result<usize, DecodeError> {
         scan(&self.bytes, 0, self.atoms.len(), |_, _| {})
+    }
+
+    /// A part of the term, with the bytes that follow it.
+    #[cfg(feature = "node")]
+    pub(crate) fn part(&self, part: TermRef<'_>) -> Self {
+        Self::from_parts(self.bytes.slice_ref(part.to_end()), self.atoms.clone())
     }
 
     /// The same term with its atoms written out and no table. What is not well-formed is left as it is.

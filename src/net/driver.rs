@@ -26,6 +26,9 @@ const PIECES: usize = 64;
 const ROUNDS: usize = 16;
 const SHARE: usize = 256 * 1024;
 
+/// With so much to write, no more is waited for.
+const ENOUGH: usize = 64 * 1024;
+
 /// The task of a connection; nothing happens on it unless [`run`](Self::run) is polled. When it is dropped, the connection is
 /// closed and nothing can be sent any more.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub struct Driver<T = TcpStream> {
     outbound: Ending,
     /// What was taken from there and is not written yet.
     unwritten: Transmit,
+    /// Whether something was written since something was read.
+    answered: bool,
+    /// Whether others have had their turn since then, who may have more to write.
+    gathered: bool,
 }
 
 /// Ends the queue when it is dropped.
@@ -54,6 +61,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             connection,
             outbound: Ending(outbound),
             unwritten: Transmit::default(),
+            answered: false,
+            gathered: false,
         }
     }
 
@@ -78,6 +87,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Ok(count) => count,
                 Err(reason) => return Poll::Ready(reason),
             };
+            if self.gathers(cx) {
+                return Poll::Pending;
+            }
             let closing = self.take(cx, now);
             let written = match self.write(cx, now) {
                 Ok(count) => count,
@@ -127,6 +139,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         let input = &mut self.link.input;
         let mut place = self.connection.read_into(input);
         let read = pin!(self.link.io.read_buf(&mut place)).poll(cx);
+        self.answered &= !read.is_ready();
         // What came with the handshake's last packet is there before anything is read.
         let mut done = match read {
             Poll::Ready(Ok(0)) => return Err(self.closed()),
@@ -140,6 +153,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             router.control(control);
         }
         Ok(done)
+    }
+
+    /// Whether a write is put off until those have had their turn who are about to go on: then this is polled again after them. Where one
+    /// question waits for one answer, nobody else is about to. It is when there is more than one write to what was read last that one write
+    /// for many makes the difference.
+    fn gathers(&mut self, cx: &mut Context<'_>) -> bool {
+        let gathers = self.answered && !self.gathered && (1..ENOUGH).contains(&self.outbound.0.ready_bytes());
+        if gathers {
+            // Wakes this task once others have run, without waking another thread for it.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        }
+        self.gathered = gathers;
+        gathers
     }
 
     /// Takes what was sent since the last time. Ready if there was something, or with why the connection is to be closed.
@@ -169,6 +195,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
                 Poll::Pending => break,
             }
         }
+        self.answered |= all > 0;
         if all > 0
             && let Poll::Ready(Err(error)) = Pin::new(&mut self.link.io).poll_flush(cx)
         {

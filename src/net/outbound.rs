@@ -314,6 +314,11 @@ impl Outbound {
         if idle { Poll::Pending } else { Poll::Ready(closing) }
     }
 
+    /// How many bytes the driver could take now.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.lock().write.ready()
+    }
+
     /// The driver takes new values for the ticks.
     pub(super) fn take_ticks(&self) -> Option<(Ticks, Duration)> {
         self.lock().ticks.take()

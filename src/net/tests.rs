@@ -9,11 +9,14 @@ use crate::etf::RawTerm;
 use crate::term;
 use crate::term::{Atom, Pid, Term};
 use bytes::Bytes;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -607,6 +610,67 @@ async fn many_senders_that_wait_keep_their_own_order() {
             .collect();
         assert_eq!(of_one, (0..500).collect::<Vec<_>>());
     }
+}
+
+/// A stream that counts how often it is written to.
+struct Counting<T>(T, Arc<AtomicUsize>);
+
+impl<T: AsyncRead + Unpin> AsyncRead for Counting<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Counting<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A worker of a runtime for many threads runs the connection's task as soon as one of many has sent something.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_many_send_when_something_came_is_written_together() {
+    const MANY: i64 = 100;
+    let (one, two) = linked().await;
+    let (writes, established) = (Arc::new(AtomicUsize::new(0)), one.established().clone());
+    let one = Link::new(Counting(one.io, Arc::clone(&writes)), one.input, established);
+    let (answers, driver) = one.open(LinkOptions::default());
+    let (go, gone) = tokio::sync::watch::channel(false);
+    tokio::spawn(driver.run(move |_| {
+        go.send_replace(true);
+    }));
+    for i in 0..MANY {
+        let (answers, mut gone) = (answers.clone(), gone.clone());
+        tokio::spawn(async move {
+            gone.wait_for(|gone| *gone).await.unwrap();
+            answers.send(numbered(i, 1)).await.unwrap();
+        });
+    }
+    let (asking, driver) = two.open(LinkOptions::default());
+    let (told, mut heard) = unbounded_channel();
+    tokio::spawn(driver.run(move |control| told.send(number(&control)).unwrap()));
+    asking.send(numbered(0, 1)).await.unwrap();
+    let mut all = Vec::new();
+    for _ in 0..MANY {
+        all.push(heard.recv().await.unwrap());
+    }
+    all.sort_unstable();
+    assert_eq!(all, Vec::from_iter(0..MANY));
+    let writes = writes.load(Ordering::Relaxed);
+    assert!(writes < 10, "{writes} writes");
 }
 
 #[tokio::test(start_paused = true)]

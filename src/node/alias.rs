@@ -13,7 +13,8 @@ pub enum Until {
     /// At [`Process::unalias`](super::Process::unalias): `explicit_unalias`.
     #[default]
     Unalias,
-    /// At the first message through it, or before: `reply`.
+    /// At the first message through it, or before: `reply`. A monitor of the same reference stays then; when that fires, no reply
+    /// is waited for any more.
     Reply,
     /// With the monitor of the same reference, when that fires or is taken away: `demonitor`. Of an alias without a
     /// monitor it says no more than [`Until::Unalias`].

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::etf::RawTerm;
+use bytes::Bytes;
+
+use crate::etf::{Atoms, RawTerm};
 use crate::term::{Atom, Term};
 
 /// The reason with which a process ends: what those see that are linked to it or monitor it.
@@ -66,7 +68,13 @@ impl ExitReason {
     }
 
     pub(crate) fn raw(&self) -> RawTerm {
-        RawTerm::new(&self.term)
+        // How most processes end.
+        const NORMAL: RawTerm = RawTerm::from_parts(Bytes::from_static(b"\x77\x06normal"), Atoms::NONE);
+        if self.term.is_atom("normal") {
+            NORMAL
+        } else {
+            RawTerm::new(&self.term)
+        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Node {
         let inner = &self.0;
         let cell = inner.table.insert(|number| {
             let pid = Pid::new(inner.atom.clone(), number.id(), number.serial(), inner.creation);
-            Arc::new(Cell::new(pid, number, leader, limits))
+            Arc::new(Cell::new(pid, number, leader.clone(), limits))
         });
         Process::new(self.clone(), cell)
     }

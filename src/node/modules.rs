@@ -3,11 +3,10 @@
 //! Erlang names code by module, function and arity. Here a node holds a table of Rust functions under such names; whatever
 //! runs code on behalf of another node, spawn requests and everything built on them, looks there and nowhere else.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{ExitReason, Node, Process};
+use super::{ExitReason, HashMap, Node, Process};
 use crate::term::{Atom, Term};
 
 /// How a function ends that does not return, as Erlang's classes of exceptions.
@@ -81,7 +80,8 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// The functions of one node.
 #[derive(Default)]
 pub(crate) struct Modules {
-    functions: RwLock<HashMap<(Atom, Atom), ByArity>>,
+    /// By module and name.
+    functions: RwLock<HashMap<Atom, HashMap<Atom, ByArity>>>,
 }
 
 type ByArity = Vec<(usize, Function)>;
@@ -89,7 +89,7 @@ type ByArity = Vec<(usize, Function)>;
 impl Modules {
     pub(crate) fn get(&self, module: &Atom, function: &Atom, arity: usize) -> Option<Function> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
-        let arities = functions.get(&(module.clone(), function.clone()))?;
+        let arities = functions.get(module)?.get(function)?;
         arities
             .iter()
             .find(|(found, _)| *found == arity)
@@ -99,21 +99,20 @@ impl Modules {
     /// Whether the node has any function of that module.
     pub(crate) fn has_module(&self, module: &Atom) -> bool {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
-        functions.keys().any(|(found, _)| found == module)
+        functions.contains_key(module)
     }
 
     /// The names of all modules.
     pub(crate) fn names(&self) -> Vec<Atom> {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names: Vec<Atom> = functions.keys().map(|(module, _)| module.clone()).collect();
+        let mut names: Vec<Atom> = functions.keys().cloned().collect();
         names.sort();
-        names.dedup();
         names
     }
 
     fn insert(&self, module: Atom, name: Atom, arity: usize, function: Function) {
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
-        let arities = functions.entry((module, name)).or_default();
+        let arities = functions.entry(module).or_default().entry(name).or_default();
         arities.retain(|(found, _)| *found != arity);
         arities.push((arity, function));
     }
@@ -122,10 +121,12 @@ impl Modules {
 impl std::fmt::Debug for Modules {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
-        let names = functions.iter().flat_map(|((module, name), arities)| {
-            arities
-                .iter()
-                .map(move |(arity, _)| format!("{module}:{name}/{arity}"))
+        let names = functions.iter().flat_map(|(module, names)| {
+            names.iter().flat_map(move |(name, arities)| {
+                arities
+                    .iter()
+                    .map(move |(arity, _)| format!("{module}:{name}/{arity}"))
+            })
         });
         f.debug_set().entries(names).finish()
     }

@@ -514,8 +514,13 @@ impl Process {
     }
 
     pub(crate) fn end(&self, reason: ExitReason) {
+        self.end_with(reason.raw());
+    }
+
+    /// The same with an encoded reason.
+    pub(crate) fn end_with(&self, reason: RawTerm) {
         let mut out = Outbox::default();
-        self.cell.exit(reason.raw(), &mut out);
+        self.cell.exit(reason, &mut out);
         self.node.deliver(out);
     }
 }

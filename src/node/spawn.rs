@@ -13,7 +13,8 @@ use super::modules::{Exception, Function};
 use super::signal::Outbox;
 use super::{MailboxLimits, Node, Process, SendError, task};
 use crate::dist::control::{Control, Link, MonitorP, Monitored, SpawnReply, SpawnRequest};
-use crate::etf::RawTerm;
+use crate::etf::{Atoms, Encode, RawTerm, TermRef, View, Writer};
+use crate::net;
 use crate::term::{Atom, AtomTooLong, Pid, Reference, Term};
 
 /// What is to be set up before the new process runs; as the options of `spawn_opt/5`.
@@ -48,11 +49,22 @@ impl SpawnOptions {
     }
 
     /// The list that goes over the wire.
-    fn term(&self) -> Term {
-        let mut options = self.others.clone();
-        options.extend(self.monitor.then(|| Term::atom("monitor")));
-        options.extend(self.link.then(|| Term::atom("link")));
-        Term::from(options)
+    fn raw(&self) -> RawTerm {
+        let count = self.others.len() + usize::from(self.monitor) + usize::from(self.link);
+        // Within a control tuple atoms are written out.
+        let mut writer = Writer::without_atoms();
+        writer.list(u32::try_from(count).unwrap_or(u32::MAX));
+        for option in &self.others {
+            option.encode(&mut writer);
+        }
+        if self.monitor {
+            writer.atom("monitor");
+        }
+        if self.link {
+            writer.atom("link");
+        }
+        writer.nil();
+        RawTerm::from_parts(writer.into_bytes().into(), Atoms::NONE)
     }
 }
 
@@ -113,6 +125,25 @@ impl Process {
         let node = Atom::new(node.as_ref())?;
         let (module, function) = (Atom::new(module.as_ref())?, Atom::new(function.as_ref())?);
         let arguments: Vec<Term> = arguments.into_iter().collect();
+        let arity = u8::try_from(arguments.len())
+            .map_err(|_| SpawnError::Refused(Atom::from_static("system_limit")))?;
+        self.spawn_raw(
+            node,
+            (module, function, arity),
+            RawTerm::new(&arguments),
+            &options,
+        )
+        .await
+    }
+
+    /// The same with the list of as many arguments.
+    pub(crate) async fn spawn_raw(
+        &self,
+        node: Atom,
+        (module, function, arity): (Atom, Atom, u8),
+        arguments: RawTerm,
+        options: &SpawnOptions,
+    ) -> Result<Spawned, SpawnError> {
         let reference = self.node().make_ref();
         let request = SpawnRequest {
             reference: reference.clone(),
@@ -120,20 +151,26 @@ impl Process {
             group_leader: self.group_leader(),
             module,
             function,
-            arity: u8::try_from(arguments.len())
-                .map_err(|_| SpawnError::Refused(Atom::from_static("system_limit")))?,
-            options: RawTerm::new(&options.term()),
+            arity,
+            options: options.raw(),
             token: None,
-            arguments: RawTerm::new(&Term::from(arguments)),
+            arguments,
         };
         let via = self.node().route_to(&node).await.map_err(SendError::from)?;
         let mut asked = Asked::new(self, &reference, via)?;
         let request = Control::SpawnRequest(Box::new(request));
-        if let Err(error) = self.node().send_signal(node, request).await {
+        let sent = match &asked.via {
+            Some(via) => via.outbound.send(request).await,
+            None => {
+                self.node().deliver(Outbox::of(request));
+                Ok(())
+            }
+        };
+        if let Err(error) = sent {
             self.cell().not_spawning(&reference);
             return Err(match error {
-                SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
-                error => error.into(),
+                net::SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
+                net::SendError::Closed | net::SendError::Busy => SpawnError::NoConnection,
             });
         }
         match (&mut asked.answer).await {
@@ -197,18 +234,18 @@ struct Options {
 
 impl Options {
     /// Reads a list of options; `None` for `badopt`.
-    fn read(options: &Term) -> Option<Self> {
-        let list = options.as_list()?;
+    fn read(options: TermRef<'_>) -> Option<Self> {
         let mut read = Self::default();
-        for option in list.iter() {
-            match &option {
-                Term::Atom(name) if *name == *"link" => read.link = true,
-                Term::Atom(name) if *name == *"monitor" => read.monitor = true,
-                Term::Tuple(pair) => {
-                    let Some([Term::Atom(name), _]) = pair.array::<2>() else {
-                        return None;
-                    };
-                    match name.as_str() {
+        if !matches!(options.view(), View::List(_) | View::Nil) {
+            return None;
+        }
+        for option in options.elements() {
+            match option.view() {
+                View::Atom(name) if name == "link" => read.link = true,
+                View::Atom(name) if name == "monitor" => read.monitor = true,
+                View::Tuple(_) => {
+                    let [name, _] = option.tuple()?;
+                    match name.as_atom()?.as_str()? {
                         "monitor" => read.monitor = true,
                         // They tune BEAM's scheduler and heap.
                         "priority" | "fullsweep_after" | "min_heap_size" | "min_bin_vheap_size"
@@ -225,11 +262,7 @@ impl Options {
 
 /// Serves a spawn request that came over `via`.
 pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connection>>, out: &mut Outbox) {
-    let options = match request.options.decode() {
-        Ok(options) => Options::read(&options),
-        Err(_) => None,
-    };
-    let Some(options) = options else {
+    let Some(options) = request.options.view().ok().and_then(Options::read) else {
         let refusal = reply(&request, &Options::default(), Err(Atom::from_static("badopt")));
         return out.push(refusal, via);
     };

@@ -3,6 +3,7 @@
 //! A pid's `id` has 15 bits and its `serial` 13: OTP 23 ends the connection over anything larger. So there are 2²⁸
 //! pids, handed out in turn; one comes round again only when all others were used.
 
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -55,17 +56,15 @@ pub(crate) struct Table {
 
 impl Table {
     /// Adds the process that `make` builds for a number that no living process has.
-    pub(crate) fn insert(&self, make: impl FnOnce(Number) -> Arc<Cell>) -> Arc<Cell> {
-        let mut cells = write(&self.cells);
-        let number = loop {
+    pub(crate) fn insert(&self, make: impl Fn(Number) -> Arc<Cell>) -> Arc<Cell> {
+        loop {
             let number = Number(self.next.fetch_add(1, Ordering::Relaxed) & NUMBER_MASK);
-            if !cells.contains_key(&number) {
-                break number;
+            let cell = make(number);
+            if let Entry::Vacant(vacant) = write(&self.cells).entry(number) {
+                vacant.insert(Arc::clone(&cell));
+                return cell;
             }
-        };
-        let cell = make(number);
-        cells.insert(number, Arc::clone(&cell));
-        cell
+        }
     }
 
     /// Takes a process that has ended off both lists.
@@ -87,7 +86,6 @@ impl Table {
 
     /// Gives `name` to `cell`; `false` when another process has it.
     pub(crate) fn register(&self, name: Atom, cell: &Arc<Cell>) -> bool {
-        use std::collections::hash_map::Entry;
         match write(&self.names).entry(name) {
             Entry::Occupied(_) => false,
             Entry::Vacant(vacant) => {

@@ -643,6 +643,22 @@ async fn of_a_monitor_with_an_alias_either_answer_or_down_comes() {
 }
 
 #[tokio::test]
+async fn an_alias_for_a_reply_leaves_its_monitor_and_ends_with_it() {
+    let node = lone().await;
+    let mut me = node.process();
+    let server = node.process();
+    let answered = me.monitor_with_alias(server.pid(), Until::Reply).await;
+    server.send(answered.clone(), Term::atom("answer")).await.unwrap();
+    assert_eq!(term(&mut me).await, Term::atom("answer"));
+    assert!(me.demonitor(&answered), "it is the caller's to take away");
+    let fired = me.monitor_with_alias(server.pid(), Until::Reply).await;
+    drop(server);
+    assert!(matches!(me.recv().await, Some(Message::Down(down)) if down.reference == fired));
+    node.process().send(fired, Term::atom("late")).await.unwrap();
+    assert_eq!(me.mailbox_len(), 0);
+}
+
+#[tokio::test]
 async fn a_monitor_that_is_given_up_while_it_connects_leaves_no_alias() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hosts = Hosts::new().node(

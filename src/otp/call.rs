@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::etf::DecodeError;
+use crate::etf::{DecodeError, Encode, TermRef, View, Writer};
 use crate::node::{Destination, Item, Message, Node, Process, SendError};
 use crate::term::{Pid, Reference, Term};
 
@@ -31,29 +31,22 @@ impl Request {
     /// # Errors
     /// When the message is no term.
     pub fn read(message: &Message) -> Result<Self, DecodeError> {
-        message.term().map(Self::of)
-    }
-
-    /// The request that a term is.
-    pub(super) fn of(term: Term) -> Self {
-        let Some(tuple) = term.as_tuple() else {
-            return Self::Info(term);
+        let Message::Term(raw) = message else {
+            return message.term().map(Self::Info);
         };
-        let Some(Term::Atom(kind)) = tuple.get(0) else {
-            return Self::Info(term);
-        };
-        if kind == *"$gen_call"
-            && let Some([_, from, request]) = tuple.array::<3>()
-            && let Some(caller) = Caller::read(&from)
+        // The parts stand where they are: of what comes most often, only the request is made a term.
+        if let Some([label, from, request]) = raw.glance().tuple()
+            && label.is_atom("$gen_call")
+            && let Some(caller) = Caller::read(from)
         {
-            return Self::Call(caller, request);
+            return Ok(Self::Call(caller, raw.part(request).decode()?));
         }
-        if kind == *"$gen_cast"
-            && let Some([_, request]) = tuple.array::<2>()
+        if let Some([label, request]) = raw.glance().tuple()
+            && label.is_atom("$gen_cast")
         {
-            return Self::Cast(request);
+            return Ok(Self::Cast(raw.part(request).decode()?));
         }
-        Self::Info(term)
+        raw.decode().map(Self::Info)
     }
 }
 
@@ -61,15 +54,57 @@ impl Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
     pid: Pid,
-    tag: Term,
+    tag: Tag,
+}
+
+/// What a caller tells its calls apart by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Tag {
+    /// `[alias | Alias]`: the answer goes to that alias.
+    Alias(Reference),
+    Other(Term),
+}
+
+impl Tag {
+    fn read(tag: TermRef<'_>) -> Option<Self> {
+        Some(match Self::alias_in(tag) {
+            Some(alias) => Self::Alias(alias),
+            None => Self::Other(tag.to_term().ok()?),
+        })
+    }
+
+    /// The alias, if the tag is `[alias | Alias]`.
+    pub(super) fn alias_in(tag: TermRef<'_>) -> Option<Reference> {
+        match tag.cons()? {
+            (View::Atom(word), View::Reference(alias)) if word == "alias" => Some(alias.to_reference()),
+            _ => None,
+        }
+    }
+}
+
+impl Encode for Tag {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Alias(alias) => {
+                writer.list(1);
+                writer.atom("alias");
+                writer.reference(alias);
+            }
+            Self::Other(tag) => tag.encode(writer),
+        }
+    }
 }
 
 impl Caller {
-    pub(super) fn read(from: &Term) -> Option<Self> {
-        let [Term::Pid(pid), tag] = from.as_tuple()?.array::<2>()? else {
+    pub(super) fn read(from: TermRef<'_>) -> Option<Self> {
+        let [pid, tag] = from.tuple()?;
+        let View::Pid(pid) = pid.view() else {
             return None;
         };
-        Some(Self { pid, tag })
+        Some(Self {
+            pid: pid.to_pid(),
+            tag: Tag::read(tag)?,
+        })
     }
 
     /// The calling process.
@@ -80,8 +115,8 @@ impl Caller {
 
     /// What the caller tells its calls apart by.
     #[cfg(test)]
-    pub(super) fn tag(&self) -> &Term {
-        &self.tag
+    pub(super) fn tag(&self) -> Term {
+        self.tag.to_raw().decode().expect("a term")
     }
 
     /// Answers the call, in the name of `server`. Does not wait; if the caller's node has gone, so has the answer.
@@ -90,7 +125,7 @@ impl Caller {
             Some(alias) => Destination::Alias(alias),
             None => Destination::Pid(self.pid.clone()),
         };
-        server.post(to, Term::from((self.tag.clone(), reply.into())));
+        server.post(to, (&self.tag, reply.into()));
     }
 
     /// Whether `sys` of the calling node takes states as `{ok, State}`: so it is since aliases have five words.
@@ -100,11 +135,12 @@ impl Caller {
 
     /// The alias in a tag of the form `[alias | Alias]` or `[[alias | Alias] | _]`.
     fn alias(&self) -> Option<Reference> {
-        let (mut first, mut rest) = self.tag.as_list()?.split_first()?;
-        if let Some(inner) = first.as_list() {
-            (first, rest) = inner.split_first()?;
-        }
-        match (first, rest) {
+        let tag = match &self.tag {
+            Tag::Alias(alias) => return Some(alias.clone()),
+            Tag::Other(tag) => tag,
+        };
+        let (first, _) = tag.as_list()?.split_first()?;
+        match first.as_list()?.split_first()? {
             (Term::Atom(kind), Term::Reference(alias)) if kind == *"alias" => Some(alias),
             _ => None,
         }
@@ -164,7 +200,7 @@ impl Process {
 
     async fn call_for_ever(&mut self, server: Item, request: Term) -> Result<Term, CallError> {
         let id = self.request(server, Term::atom("$gen_call"), request).await?;
-        self.response(id, FOR_EVER).await
+        self.answer(&id).await
     }
 
     /// Casts `request` to a server, as `gen_server:cast/2`: as a message, so a server that does not exist is no error.

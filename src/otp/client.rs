@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::call::{CallError, FOR_EVER};
+use super::call::{CallError, Tag};
 use crate::etf::Encode as _;
 use crate::node::{Destination, Item, Message, MonitorOptions, Node, Process, SendError, Until};
-use crate::term::{Atom, List, Reference, Term};
+use crate::term::{Atom, Reference, Term};
 
 /// A request under way, as `gen_server:send_request/2` gives: to be awaited by the process that sent it. When it is dropped, the answer is
 /// given up, and never lands in the mailbox.
@@ -14,7 +14,6 @@ use crate::term::{Atom, List, Reference, Term};
 pub struct RequestId {
     me: Process,
     monitor: Reference,
-    tag: Term,
     /// Whether the answer has been taken out of the mailbox.
     answered: AtomicBool,
 }
@@ -47,9 +46,9 @@ impl RequestId {
                 Err(error) => Err(error.into()),
             }),
             Message::Term(raw) => {
-                let term = raw.decode().ok()?;
-                let tuple = term.as_tuple().filter(|tuple| tuple.len() == 2)?;
-                (tuple.get(0)? == self.tag).then(|| Ok(tuple.get(1).unwrap_or(Term::NIL)))
+                let [tag, answer] = raw.glance().tuple()?;
+                let ours = Tag::alias_in(tag)? == self.monitor;
+                ours.then(|| Ok(raw.part(answer).decode()?))
             }
             _ => None,
         }
@@ -88,11 +87,15 @@ impl Process {
     /// # Errors
     /// When the server ends or does not exist, its node cannot be reached, or no answer comes in time.
     pub async fn response(&mut self, request: RequestId, patience: Duration) -> Result<Term, CallError> {
-        let answer = self.recv_select(|message| request.answer(message));
-        match tokio::time::timeout(patience, answer).await {
-            Ok(answer) => answer.unwrap_or(Err(CallError::Stopped)),
-            Err(_) => Err(CallError::TimedOut(patience)),
-        }
+        tokio::time::timeout(patience, self.answer(&request))
+            .await
+            .unwrap_or(Err(CallError::TimedOut(patience)))
+    }
+
+    /// Waits for the answer to a request of this process, for as long as it takes.
+    pub(super) async fn answer(&mut self, request: &RequestId) -> Result<Term, CallError> {
+        let answer = self.recv_select(|message| request.answer(message)).await;
+        answer.unwrap_or(Err(CallError::Stopped))
     }
 
     /// The answer to a request of this process, if a message from [`recv`](Self::recv) is one, as `gen_server:check_response/2`.
@@ -108,24 +111,23 @@ impl Process {
         label: Term,
         request: Term,
     ) -> Result<RequestId, CallError> {
+        // The monitor is taken away by who has the answer, and so along with what that one sends next, often in the same write.
         let options = MonitorOptions {
-            alias: Some(Until::ReplyDemonitor),
+            alias: Some(Until::Reply),
             ..MonitorOptions::default()
         };
         let (monitor, route) = self.monitor_and_route(server.clone(), options).await;
-        let tag = Term::List(List::cons(Term::atom("alias"), Term::from(monitor.clone())));
+        let from = (self.pid(), Tag::Alias(monitor.clone()));
+        let message = (label, from, request).to_raw();
         let id = RequestId {
             me: self.handle(),
             monitor,
-            tag,
             answered: AtomicBool::new(false),
         };
         let to = match server {
             Item::Pid(pid) => Destination::Pid(pid),
             Item::Name { name, node } => Destination::Remote { name, node },
         };
-        let from = (self.pid().clone(), id.tag.clone());
-        let message = Term::from((label, from, request)).to_raw();
         match self.send_over(route, to, message).await {
             // The monitor says why.
             Ok(()) | Err(SendError::ConnectionLost { .. } | SendError::NotRegistered { .. }) => Ok(id),
@@ -143,7 +145,7 @@ impl Process {
     ) -> Result<Term, CallError> {
         let work = async {
             let id = self.request(server, label, request).await?;
-            self.response(id, FOR_EVER).await
+            self.answer(&id).await
         };
         tokio::time::timeout(patience, work)
             .await

@@ -4,6 +4,7 @@
 //! process: `{Tag, return, Value}` or how the function ended otherwise. A cast spawns `erpc:execute_cast/3`. Both are
 //! documented only by their use in the module `erpc`.
 
+use crate::etf::RawTerm;
 use crate::node::{Exception, Node, Outcome, Process};
 use crate::term::{Atom, Term};
 
@@ -30,9 +31,14 @@ async fn execute_call(me: Process, arguments: Vec<Term>) -> Outcome {
         let why = Term::from((Term::atom("erpc"), Term::atom("not_allowed")));
         return Err(Exception::Exit(Term::from((tag.clone(), class("error"), why))));
     }
+    let process = me.handle();
     let outcome = apply(me, module, function, list).await;
     Err(Exception::Exit(match outcome {
-        Ok(value) => Term::from((tag.clone(), class("return"), value)),
+        Ok(value) => {
+            // What most calls come to is encoded from its parts.
+            process.end_with(RawTerm::new(&(tag, class("return"), &value)));
+            return Ok(value);
+        }
         Err(Exception::Throw(value)) => Term::from((tag.clone(), class("throw"), value)),
         Err(Exception::Exit(reason)) => Term::from((tag.clone(), class("exit"), reason)),
         Err(Exception::Error { reason, stack }) => {

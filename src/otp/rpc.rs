@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::CallError;
-use crate::node::{Exception, ExitReason, Item, Message, Node, Process, SpawnError, SpawnOptions};
-use crate::term::{Atom, AtomTooLong, Term};
+use crate::etf::{Encode, RawTerm, View};
+use crate::node::{Exception, ExitReason, Message, Node, Process, SpawnError, SpawnOptions};
+use crate::term::{Atom, AtomTooLong, Reference, Term};
 
 /// Calls to one node; [`Node::rpc`] gives it.
 #[derive(Debug, Clone)]
@@ -366,24 +367,21 @@ impl Order {
             me.inherit(asking);
         }
         // Not the reference of the request: by it the result is known from any other way for the process to end.
-        let tag = Term::from(self.node.make_ref());
-        let arguments = vec![
-            tag.clone(),
-            Term::from(self.module),
-            Term::from(self.function),
-            Term::from(self.arguments),
-        ];
-        let execute = (Atom::from_static("erpc"), Atom::from_static("execute_call"));
+        let tag = self.node.make_ref();
+        let arguments =
+            RawTerm::new::<[&dyn Encode; 4]>(&[&tag, &self.module, &self.function, &self.arguments]);
+        let execute = (Atom::from_static("erpc"), Atom::from_static("execute_call"), 4);
         let spawned = me
-            .spawn_on(&self.peer, execute, arguments, SpawnOptions::monitored())
+            .spawn_raw(self.peer, execute, arguments, &SpawnOptions::monitored())
             .await?;
         let reason = me.recv_select(|message| match message {
-            Message::Down(down) if down.item == Item::Pid(spawned.pid.clone()) => Some(down.reason.decode()),
+            Message::Down(down) if Some(&down.reference) == spawned.monitor.as_ref() => {
+                Some(down.reason.clone())
+            }
             _ => None,
         });
         match reason.await {
-            Some(Ok(reason)) => result(&tag, reason),
-            Some(Err(_)) => Err(RpcError::Signal(ExitReason::from(Atom::from_static("badarg")))),
+            Some(reason) => result(&tag, &reason),
             None => Err(RpcError::Stopped),
         }
     }
@@ -394,17 +392,26 @@ fn is_gone(reason: &Term) -> bool {
 }
 
 /// What the exit reason of `erpc:execute_call/4` says.
-fn result(tag: &Term, reason: Term) -> Result<Term, RpcError> {
-    if reason == Term::atom("noconnection") {
+fn result(tag: &Reference, reason: &RawTerm) -> Result<Term, RpcError> {
+    let signal = |reason| RpcError::Signal(ExitReason::from(reason));
+    let no_term = || signal(Term::atom("badarg"));
+    if let Some([theirs, class, value]) = reason.glance().tuple()
+        && class.is_atom("return")
+        && matches!(theirs.view(), View::Reference(theirs) if theirs.to_reference() == *tag)
+    {
+        return reason.part(value).decode().map_err(|_| no_term());
+    }
+    let reason = reason.decode().map_err(|_| no_term())?;
+    if reason.is_atom("noconnection") {
         return Err(RpcError::NoConnection);
     }
+    let is_ours = |theirs: &Term| matches!(theirs, Term::Reference(theirs) if theirs == tag);
     let raised = |exception| Err(RpcError::Raised(exception));
     if let Some(tuple) = reason.as_tuple() {
         if let Some([theirs, Term::Atom(class), value]) = tuple.array::<3>()
-            && theirs == *tag
+            && is_ours(&theirs)
         {
             match class.as_str() {
-                "return" => return Ok(value),
                 "throw" => return raised(Exception::Throw(value)),
                 "exit" => return raised(Exception::Exit(value)),
                 // `{erpc, Why}`: the other side could not run it.
@@ -421,11 +428,11 @@ fn result(tag: &Term, reason: Term) -> Result<Term, RpcError> {
             }
         }
         if let Some([theirs, Term::Atom(class), reason, stack]) = tuple.array::<4>()
-            && theirs == *tag
+            && is_ours(&theirs)
             && class == *"error"
         {
             return raised(Exception::Error { reason, stack });
         }
     }
-    Err(RpcError::Signal(ExitReason::from(reason)))
+    Err(signal(reason))
 }

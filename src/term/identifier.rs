@@ -295,8 +295,10 @@ impl Eq for Reference {}
 
 impl Hash for Reference {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.words.hash(state);
-        self.creation.hash(state);
+        let [a, b, c, d, e] = self.words.map(u64::from);
+        for words in [a << 32 | b, c << 32 | d, e << 32 | u64::from(self.creation)] {
+            state.write_u64(words);
+        }
         self.node.hash(state);
     }
 }

@@ -140,6 +140,43 @@ impl<'a> TermRef<'a> {
         }
     }
 
+    /// The elements of a tuple of so many. They are gone over to see where the next begins, but for the last, which may be anything.
+    #[cfg(feature = "node")]
+    pub(crate) fn tuple<const N: usize>(self) -> Option<[Self; N]> {
+        let View::Tuple(elements) = self.view() else {
+            return None;
+        };
+        if elements.left != N {
+            return None;
+        }
+        let mut rest = elements.rest;
+        let mut places = [rest; N];
+        for place in places.iter_mut().skip(1) {
+            let end = scan(rest, 0, self.atoms.len(), |_, _| {}).ok()?;
+            rest = rest.get(end..)?;
+            *place = rest;
+        }
+        let atoms = self.atoms;
+        Some(places.map(|rest| Self { rest, atoms }))
+    }
+
+    /// The one element of a list and its tail, if the element is no compound.
+    #[cfg(feature = "node")]
+    pub(crate) fn cons(self) -> Option<(View<'a>, View<'a>)> {
+        let View::List(elements) = self.view() else {
+            return None;
+        };
+        let mut rest = elements.rest;
+        let element = read(&mut rest, self.atoms).filter(|_| elements.left == 1)?;
+        Some((element, read(&mut rest, self.atoms)?))
+    }
+
+    /// The bytes from the term on.
+    #[cfg(feature = "node")]
+    pub(super) const fn to_end(self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The integer, if it is one that fits.
     #[must_use]
     pub fn as_integer(self) -> Option<i64> {
@@ -277,10 +314,16 @@ impl RawTerm {
     /// ```
     pub fn view(&self) -> Result<TermRef<'_>, DecodeError> {
         self.check()?;
-        Ok(TermRef {
+        Ok(self.glance())
+    }
+
+    /// A view of bytes that need not have been gone over. What is no term in them looks like `[]`, or like the end of the compound
+    /// that it stands in.
+    pub(crate) fn glance(&self) -> TermRef<'_> {
+        TermRef {
             rest: self.bytes(),
             atoms: self.atoms(),
-        })
+        }
     }
 }
 

@@ -262,7 +262,7 @@ impl Cell {
         let Some(monitor) = state.monitors.remove(&reference) else {
             return;
         };
-        end_with_monitor(state, &reference);
+        end_with_monitor(state, &reference, |until| until != Until::Unalias);
         let down = Down {
             reference,
             item: monitor.item,
@@ -276,7 +276,9 @@ impl Cell {
         let Some(monitor) = state.monitors.remove(reference) else {
             return false;
         };
-        end_with_monitor(state, reference);
+        end_with_monitor(state, reference, |until| {
+            matches!(until, Until::Demonitor | Until::ReplyDemonitor)
+        });
         self.tell_demonitor(reference.clone(), monitor, out);
         true
     }
@@ -370,10 +372,9 @@ impl Cell {
     }
 }
 
-/// An alias that is to live as long as the monitor of the same reference is over.
-fn end_with_monitor(state: &mut State, reference: &Reference) {
-    let ends = |kind: &AliasKind| matches!(kind.until, Until::Demonitor | Until::ReplyDemonitor);
-    if state.aliases.get(reference).is_some_and(ends) {
+/// The monitor of the same reference is over, and so is the alias if it is of a kind that ends with that.
+fn end_with_monitor(state: &mut State, reference: &Reference, ends: impl FnOnce(Until) -> bool) {
+    if state.aliases.get(reference).is_some_and(|kind| ends(kind.until)) {
         state.aliases.remove(reference);
     }
 }

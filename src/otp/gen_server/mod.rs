@@ -248,31 +248,24 @@ async fn serve(server: &mut impl GenServer, context: &mut Context) -> Result<(),
     }
 }
 
-/// Handles one message, which is decoded once.
+/// Handles one message.
 async fn handle(
     server: &mut impl GenServer,
     context: &mut Context,
     message: Message,
 ) -> Result<(), ExitReason> {
-    let term = match &message {
-        Message::Term(raw) => raw.decode(),
-        _ => return server.info(context, message).await,
-    };
-    let Ok(term) = term else {
-        return server.info(context, message).await;
-    };
-    if let Some(request) = System::of(&term) {
-        return system::handle(server, context, request).await;
-    }
-    match Request::of(term) {
-        Request::Call(from, request) => {
+    match Request::read(&message) {
+        Ok(Request::Call(from, request)) => {
             if let Some(reply) = server.call(context, request, &from).await? {
                 from.reply(&context.process, reply);
             }
             Ok(())
         }
-        Request::Cast(request) => server.cast(context, request).await,
-        Request::Info(_) => server.info(context, message).await,
+        Ok(Request::Cast(request)) => server.cast(context, request).await,
+        Ok(Request::Info(_)) | Err(_) => match System::read(&message) {
+            Some(request) => system::handle(server, context, request).await,
+            None => server.info(context, message).await,
+        },
     }
 }
 

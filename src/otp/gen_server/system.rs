@@ -15,20 +15,15 @@ pub(super) struct System {
 }
 
 impl System {
-    /// Reads one out of a message that has been decoded.
-    pub(super) fn of(term: &Term) -> Option<Self> {
-        let tuple = term.as_tuple()?;
-        if tuple.len() != 3 || !tuple.get(0)?.is_atom("system") {
+    /// Reads one out of a message.
+    pub(super) fn read(message: &Message) -> Option<Self> {
+        let Message::Term(raw) = message else { return None };
+        let [label, from, request] = raw.glance().tuple()?;
+        if !label.is_atom("system") {
             return None;
         }
-        let from = Caller::read(&tuple.get(1)?)?;
-        let request = tuple.get(2)?;
+        let (from, request) = (Caller::read(from)?, raw.part(request).decode().ok()?);
         Some(Self { from, request })
-    }
-
-    fn read(message: &Message) -> Option<Self> {
-        let Message::Term(raw) = message else { return None };
-        Self::of(&raw.decode().ok()?)
     }
 }
 

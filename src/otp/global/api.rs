@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::NAME;
 use crate::node::{Item, Node, NodeType, Process, SendError};
-use crate::otp::call::{CallError, FOR_EVER};
+use crate::otp::call::CallError;
 use crate::term::{Atom, Fun, List, Pid, Term};
 
 /// Names and locks that the whole cluster shares; [`Node::global`] gives it.
@@ -435,7 +435,7 @@ async fn multi_call(me: &mut Process, nodes: &[Atom], request: &Term) -> Vec<(At
     let mut answers = Vec::with_capacity(calls.len());
     for (node, call) in calls {
         let answer = match call {
-            Ok(call) => me.response(call, FOR_EVER).await.ok(),
+            Ok(call) => me.answer(&call).await.ok(),
             Err(_) => None,
         };
         answers.push((node, answer));

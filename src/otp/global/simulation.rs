@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use super::core::{CallId, Conflict, Core, MonitorId, Output, Settings, Timer};
+use crate::etf::RawTerm;
 use crate::otp::call::Caller;
 use crate::term::{Atom, Pid, Term};
 
@@ -163,7 +164,7 @@ fn pair(one: Node, other: Node) -> (Node, Node) {
 }
 
 fn caller(pid: &Pid, tag: Term) -> Caller {
-    Caller::read(&Term::from((pid.clone(), tag))).expect("a caller")
+    Caller::read(RawTerm::new(&(pid, tag)).glance()).expect("a caller")
 }
 
 impl World {
@@ -521,7 +522,7 @@ impl World {
                     self.send(node, to, Message::Call { id, request });
                 }
                 Output::Reply { to, reply } => {
-                    let tag = to.tag().clone();
+                    let tag = to.tag();
                     let to = self.index[to.pid().node()];
                     // An answer to nobody is no reason to connect.
                     if to == node || self.nodes[node].ends.contains_key(&to) {
