@@ -8,10 +8,11 @@
 //! One caller is measured with both sides on one core, 64 callers with all cores. To reach: one caller faster to ours than to a BEAM node, with 64
 //! ours below half of the processor time of the BEAM side, and ours to ours three times as fast as BEAM to BEAM for calls, twice for the others.
 
+#[path = "../common/container.rs"]
+mod container;
 #[path = "../common/part.rs"]
 mod part;
 
-use std::io::BufRead;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,8 @@ use beamnode::node::{ExitReason, Node, SpawnOptions};
 use beamnode::otp::{Caller, Context, GenServer, Rpc};
 use beamnode::term::{Atom, Pid, Term};
 
-use part::Part;
+use container::{outer, prepare, setting};
+use part::{Part, order};
 
 const COOKIE: &str = "bench";
 const KINDS: [&str; 6] = ["rpc", "erpc", "gen_server", "spawn", "monitor", "link"];
@@ -32,53 +34,8 @@ fn main() {
     match arguments.get(1).map(String::as_str) {
         Some("--inner") => inner(),
         Some("--node") => node(&arguments[2], arguments[3] == "pinned"),
-        _ => outer(),
+        _ => outer(&["BENCH_ROUNDS", "BENCH_MS"]),
     }
-}
-
-fn setting(name: &str, otherwise: u64) -> u64 {
-    let set = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    set.unwrap_or(otherwise)
-}
-
-/// Runs this program in a container of the release, whose only network is its own loopback.
-fn outer() {
-    let program = std::env::current_exe().expect("this program has a path");
-    let name = program
-        .file_name()
-        .expect("a file")
-        .to_string_lossy()
-        .into_owned();
-    let folder = program.parent().expect("a folder").display().to_string();
-    let image = format!("beamnode-otp:{}", setting("BENCH_OTP", 29));
-    let mut command = Command::new("docker");
-    command.args([
-        "run",
-        "--rm",
-        "--init",
-        "--network",
-        "none",
-        "--sysctl",
-        "net.ipv4.tcp_congestion_control=reno",
-        "--hostname",
-        "here",
-        "--add-host",
-        "here:127.0.0.1",
-        "--volume",
-        &format!("{folder}:/bench:ro"),
-    ]);
-    for name in ["BENCH_ROUNDS", "BENCH_MS"] {
-        if let Ok(value) = std::env::var(name) {
-            command.args(["--env", &format!("{name}={value}")]);
-        }
-    }
-    let status = command
-        .args([&image, &format!("/bench/{name}"), "--inner"])
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "no run in {image}; tests/bed/images makes it"
-    );
 }
 
 fn beam(name: &str, pinned: bool) -> Part {
@@ -139,12 +96,7 @@ struct Measured {
 }
 
 fn inner() {
-    std::fs::write("/tmp/call_bench.erl", SCRIPT).expect("a file");
-    let compiled = Command::new("erlc")
-        .args(["-o", "/tmp", "/tmp/call_bench.erl"])
-        .status();
-    assert!(compiled.is_ok_and(|status| status.success()), "erlc");
-    let _ = Command::new("epmd").arg("-daemon").status();
+    prepare("call_bench", SCRIPT);
     let (rounds, time) = (setting("BENCH_ROUNDS", 7), setting("BENCH_MS", 400));
     for (callers, pinned) in [(1, true), (64, false)] {
         let mut parts = [
@@ -260,13 +212,8 @@ fn node(name: &str, pinned: bool) {
         let node = Node::short(name).cookie(COOKIE).start().await.expect("it starts");
         node.start_server("bench", Echo).expect("the name is free");
         println!("ready {} {}", node.name(), std::process::id());
-        loop {
-            let line = tokio::task::spawn_blocking(|| {
-                let mut line = String::new();
-                std::io::stdin().lock().read_line(&mut line).map(|_| line)
-            });
-            let Ok(Ok(line)) = line.await else { return };
-            let words: Vec<&str> = line.split_whitespace().collect();
+        while let Some(order) = order().await {
+            let words: Vec<&str> = order.split_whitespace().collect();
             let [kind, peer, callers, time] = words.as_slice() else {
                 return;
             };

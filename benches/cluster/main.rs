@@ -8,10 +8,11 @@
 //!
 //! To reach: no slower than BEAM nodes, a twentieth of their memory.
 
+#[path = "../common/container.rs"]
+mod container;
 #[path = "../common/part.rs"]
 mod part;
 
-use std::io::BufRead;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use part::Part;
+use container::{outer, prepare, setting};
+use part::{Part, order};
 
 const COOKIE: &str = "bench";
 /// Where the nodes of one program listen, from here on.
@@ -40,40 +42,12 @@ fn main() {
         ["--inner"] => inner(),
         ["--node", name] => node(name),
         [shape, count] => many(shape, count.parse().expect("a number of nodes")),
-        _ => outer(),
+        _ => outer(&["BENCH_ROUNDS", "BENCH_NODES"]),
     }
 }
 
 fn many(shape: &str, count: usize) {
     Runtime::new().expect("a runtime").block_on(run(shape, count));
-}
-
-fn setting(name: &str, otherwise: usize) -> usize {
-    let set = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    set.unwrap_or(otherwise)
-}
-
-/// Runs this program in a container of the release, whose only network is its own loopback.
-fn outer() {
-    let program = std::env::current_exe().expect("this program has a path");
-    let image = format!("beamnode-otp:{}", setting("BENCH_OTP", 29));
-    let mut command = Command::new("docker");
-    command.args(["run", "--rm", "--init", "--network", "none"]);
-    command.args([
-        "--sysctl",
-        "net.ipv4.tcp_congestion_control=reno",
-        "--ulimit",
-        "nofile=20000",
-    ]);
-    command.args(["--volume", &format!("{}:/cluster:ro", program.display())]);
-    for name in ["BENCH_ROUNDS", "BENCH_NODES"] {
-        command.args(["--env", name]);
-    }
-    let status = command.args([&image, "/cluster", "--inner"]).status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "no run in {image}; tests/bed/images makes it"
-    );
 }
 
 /// What a node of a mesh took.
@@ -90,13 +64,9 @@ struct Mesh {
 }
 
 fn inner() {
-    std::fs::write("/tmp/cluster_bench.erl", SCRIPT).expect("a file");
-    let compiled = Command::new("erlc")
-        .args(["-o", "/tmp", "/tmp/cluster_bench.erl"])
-        .status();
-    assert!(compiled.is_ok_and(|status| status.success()), "erlc");
-    let _ = Command::new("epmd").arg("-daemon").status();
-    let (rounds, count) = (setting("BENCH_ROUNDS", 5), setting("BENCH_NODES", 30));
+    prepare("cluster_bench", SCRIPT);
+    let few = |setting| usize::try_from(setting).expect("few");
+    let (rounds, count) = (few(setting("BENCH_ROUNDS", 5)), few(setting("BENCH_NODES", 30)));
     println!("a mesh of {count}, each node a process: medians of {rounds} turns");
     println!(
         "{:8}{:>24}{:>20}{:>16}{:>16}",
@@ -196,13 +166,8 @@ fn node(name: &str) {
             .expect("it starts");
         let mut events = node.monitor_nodes(NodeType::Visible);
         println!("ready {} {}", node.name().as_str(), std::process::id());
-        loop {
-            let line = tokio::task::spawn_blocking(|| {
-                let mut line = String::new();
-                std::io::stdin().lock().read_line(&mut line).map(|_| line)
-            });
-            let Ok(Ok(line)) = line.await else { return };
-            let Some((peer, count)) = line.trim().split_once(' ') else {
+        while let Some(order) = order().await {
+            let Some((peer, count)) = order.trim().split_once(' ') else {
                 return;
             };
             node.ping(peer).await.expect("it answers");

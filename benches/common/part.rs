@@ -77,3 +77,12 @@ impl Drop for Part {
         self.process.wait().ok();
     }
 }
+
+/// In such a process: the next line that it is told, until there is nobody to tell it.
+pub(crate) async fn order() -> Option<String> {
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    line.await.ok()?.ok().filter(|line| !line.is_empty())
+}

@@ -366,7 +366,10 @@ impl Core {
             "new_nodes" => {
                 let (node, operations, external) = (at(1)?, message::operations(&at(2)?)?, at(3)?);
                 let (peers, lock) = (message::peers(&at(4)?)?, message::property(&at(5)?, "lock"));
-                node.as_atom()?;
+                // What one tells that we have left, or that has left us, is of a partition that it was in then.
+                if !self.known.contains_key(node.as_atom()?) {
+                    return None;
+                }
                 self.renew(&peers);
                 let added = self.add_known(&peers);
                 self.sync_others(&added);
@@ -478,6 +481,9 @@ impl Core {
                 let (Term::Pid(pid), method) = (tuple.get(2)?, tuple.get(3)?) else {
                     return None;
                 };
+                if !self.may_change(&name, &registrar) {
+                    return Some(Term::atom("yes"));
+                }
                 let held = held(self);
                 let external = tuple
                     .get(4)
@@ -489,7 +495,9 @@ impl Core {
                 Some(Term::atom("yes"))
             }
             ("unregister", 2) => {
-                self.delete(&name);
+                if self.may_change(&name, &registrar) {
+                    self.delete(&name);
+                }
                 Some(Term::atom("ok"))
             }
             _ => None,
@@ -497,6 +505,14 @@ impl Core {
     }
 
     // Names and locks
+
+    /// A node that is not known here does not know all that have names here: it changes those of its own processes. Of the others
+    /// the session with it will decide.
+    fn may_change(&self, name: &Term, registrar: &Pid) -> bool {
+        let node = registrar.node();
+        let shares = node == self.node() || self.known.contains_key(node);
+        shares || self.names.get(name).is_none_or(|pid| pid.node() == node)
+    }
 
     /// `{set_lock, {Resource, Requester}}`, asked by `holder`.
     pub(super) fn set_lock(&mut self, resource: &Term, requester: &Term, holder: &Pid) -> bool {

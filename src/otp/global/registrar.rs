@@ -143,7 +143,6 @@ impl Core {
             State::All { boss, nodes } => {
                 let more = self.known.keys().any(|node| !nodes.contains(node));
                 if all_gave(replies) && !more {
-                    // One that is gone meanwhile is not to be told behind the back of those that it may have joined by then.
                     self.apply(givers(replies));
                 } else {
                     let mut locked = givers(replies);
@@ -229,8 +228,13 @@ impl Core {
             (_, Some(_)) => "yes",
             (_, None) => "no",
         });
-        // Without a change there is nobody to ask, and the lock is given back at once.
-        let asked = request.as_ref().map(|_| nodes.clone()).unwrap_or_default();
+        // Without a change there is nobody to ask, and the lock is given back at once. One that is gone meanwhile is not to be told behind
+        // the back of those that it may have joined by then, nor one that is back and has given the lock, as long as it is not known.
+        let shares = |node: &&Atom| *node == self.node() || self.known.contains_key(*node);
+        let asked: Vec<Atom> = match &request {
+            Some(_) => nodes.iter().filter(shares).cloned().collect(),
+            None => Vec::new(),
+        };
         self.registrar.state = State::Applying { nodes, caller, reply };
         self.multi_call(Owner::Registrar, asked, &request.unwrap_or(Term::NIL));
     }

@@ -359,7 +359,7 @@ pub(crate) async fn fifty(bed: Bed) {
         )
     };
     large(&judge, &seen("All", "[]")).await;
-    large(&judge, "Members = cuts:members(light, All), ok").await;
+    large(&judge, "Members = cuts:members(light, All, [{cuts, All}]), ok").await;
     large(&judge, &seen("All", "Members")).await;
     let (gone, other) = (&subjects[EACH / 2], &beams[EACH / 2]);
     gone.kill().await;

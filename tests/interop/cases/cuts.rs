@@ -2,9 +2,11 @@
 //! judged. Both plays must leave the same views (whom each node is connected to, which names `global` has, who is a member of a
 //! `pg` group) and the same node events on every node; where they do not, the differences are printed.
 //!
-//! A hidden node asks, whom no cut concerns. Where nodes prevent overlapping partitions, who leaves whom is for the order of
-//! messages to say, with BEAM nodes too; what is compared there is that nothing overlaps, and what the sides see once each
-//! has found together.
+//! A hidden node asks, whom no cut concerns. Where all nodes prevent overlapping partitions, who leaves whom is for the order of
+//! messages to say, with BEAM nodes too, and what is compared is that nothing overlaps. Where some do not, so that it is the subject
+//! that says who is lost, or that leaves, or is left, what comes of it is certain.
+
+use std::cmp::Reverse;
 
 use super::global::list;
 use crate::inside::{Beam, Bed, LIMIT, OVERLAPPING};
@@ -23,10 +25,19 @@ struct Plan {
     /// Between whom packets are lost; if `one_way`, those of the first to the second.
     cuts: &'static [(usize, usize)],
     one_way: bool,
-    /// Whether nodes prevent overlapping partitions; then, those that find together while the network is cut.
-    prevents: Option<&'static [&'static [usize]]>,
+    /// Where nodes prevent overlapping partitions.
+    prevents: Option<Prevention>,
     /// Two that register the same name while neither sees the other's.
     rivals: Option<(usize, usize)>,
+    /// Whether the others are of several releases.
+    mixed: bool,
+}
+
+struct Prevention {
+    /// Those who let partitions overlap all the same.
+    lenient: &'static [usize],
+    /// What the nodes fall into, if that is certain.
+    sides: &'static [&'static [usize]],
 }
 
 /// The subject and alice do not reach each other, and zoe reaches both.
@@ -36,6 +47,7 @@ const BETWEEN_TWO: Plan = Plan {
     one_way: false,
     prevents: None,
     rivals: None,
+    mixed: false,
 };
 /// Alice and zoe do not reach each other, and the subject reaches both.
 const BETWEEN_OTHERS: Plan = Plan {
@@ -54,6 +66,31 @@ const ALONE: Plan = Plan {
     cuts: &[(0, 1), (0, 2)],
     rivals: Some((0, 1)),
     ..BETWEEN_TWO
+};
+const HALVES_PREVENTED: Prevention = Prevention {
+    lenient: &[2, 3],
+    sides: &[&[0, 1], &[2, 3]],
+};
+/// The subject loses the other half. Nobody but it tells alice, who leaves that half at its word.
+const TOLD_BY_SUBJECT: Plan = Plan {
+    cuts: &[(0, 2), (0, 3)],
+    prevents: Some(HALVES_PREVENTED),
+    ..HALVES
+};
+/// Alice loses the other half. Nobody but her tells the subject.
+const TOLD_TO_SUBJECT: Plan = Plan {
+    cuts: &[(1, 2), (1, 3)],
+    prevents: Some(HALVES_PREVENTED),
+    ..HALVES
+};
+/// Alice loses the subject and tells zoe, who asks it to go.
+const LEFT_ALONE: Plan = Plan {
+    cuts: &[(0, 1)],
+    prevents: Some(Prevention {
+        lenient: &[0],
+        sides: &[&[0], &[1, 2]],
+    }),
+    ..ALONE
 };
 
 pub(crate) async fn between_two(bed: Bed) {
@@ -85,27 +122,90 @@ pub(crate) async fn one_way(bed: Bed) {
 }
 
 pub(crate) async fn prevented_halves(bed: Bed) {
-    prevented(bed, HALVES, &[&[0, 1], &[2, 3]]).await;
+    prevented(&bed, TOLD_BY_SUBJECT).await;
+    prevented(&bed, TOLD_TO_SUBJECT).await;
 }
 
 pub(crate) async fn prevented_alone(bed: Bed) {
-    prevented(bed, ALONE, &[&[0], &[1, 2]]).await;
+    prevented(&bed, LEFT_ALONE).await;
 }
 
 /// Nobody is left who sees both, neither a BEAM node nor the subject.
 pub(crate) async fn prevented_between_two(bed: Bed) {
-    prevented(bed.clone(), BETWEEN_TWO, &[]).await;
-    prevented(bed, BETWEEN_OTHERS, &[]).await;
+    for plan in [BETWEEN_TWO, BETWEEN_OTHERS] {
+        let prevents = Some(Prevention {
+            lenient: &[],
+            sides: &[],
+        });
+        prevented(&bed, Plan { prevents, ..plan }).await;
+    }
 }
 
-async fn prevented(bed: Bed, plan: Plan, sides: &'static [&'static [usize]]) {
+pub(crate) async fn mixed_between_two(bed: Bed) {
+    for cuts in [&[(0, 1)][..], &[(0, 2)]] {
+        let plan = Plan {
+            others: 3,
+            cuts,
+            mixed: true,
+            ..BETWEEN_TWO
+        };
+        compare(&bed, &plan).await;
+    }
+}
+
+pub(crate) async fn mixed_halves(bed: Bed) {
+    let plan = Plan {
+        mixed: true,
+        ..HALVES
+    };
+    compare(&bed, &plan).await;
+}
+
+pub(crate) async fn mixed_one_way(bed: Bed) {
+    for cuts in [&[(0, 1)][..], &[(2, 0)]] {
+        let plan = Plan {
+            others: 3,
+            cuts,
+            one_way: true,
+            mixed: true,
+            ..BETWEEN_TWO
+        };
+        compare(&bed, &plan).await;
+    }
+}
+
+pub(crate) async fn mixed_prevented(bed: Bed) {
+    for plan in [TOLD_BY_SUBJECT, TOLD_TO_SUBJECT] {
+        prevented(&bed, Plan { mixed: true, ..plan }).await;
+    }
+}
+
+async fn prevented(bed: &Bed, plan: Plan) {
     if bed.release() < 25 {
         return bed
             .note("nodes do not prevent overlapping partitions: not tried")
             .await;
     }
-    let prevents = Some(sides);
-    compare(&bed, &Plan { prevents, ..plan }).await;
+    compare(bed, &plan).await;
+}
+
+/// The releases of the others, of those that speak with a subject of that release and with each other.
+fn mix(release: u32) -> [u32; 3] {
+    match release {
+        ..27 => [25, 23, 25],
+        27 => [25, 29, 27],
+        _ => [25, 27, 29],
+    }
+}
+
+/// OTP 25 and before, and OTP 29, end each other's scopes: each scope has the one or the other.
+fn scopes(nodes: &[&str], releases: &[u32]) -> String {
+    let of = |has: fn(u32) -> bool| {
+        let members = nodes.iter().zip(releases).filter(|&(_, &release)| has(release));
+        list(&members.map(|(&node, _)| node).collect::<Vec<_>>())
+    };
+    let (old, new) = (of(|release| release < 29), of(|release| release > 25));
+    format!("[{{old, {old}}}, {{new, {new}}}]")
 }
 
 /// Plays with both kinds of subject, and compares what each play has noted.
@@ -132,20 +232,31 @@ async fn compare(bed: &Bed, plan: &Plan) {
 type Notes = Vec<(String, String)>;
 
 async fn play(bed: &Bed, plan: &Plan) -> Notes {
+    let lenient = |node: usize| {
+        let prevents = plan.prevents.as_ref();
+        prevents.is_none_or(|prevention| prevention.lenient.contains(&node))
+    };
     let mut subject = bed.subject().ticktime(TICKTIME);
-    if plan.prevents.is_none() {
+    if lenient(0) {
         subject = subject.overlapping();
     }
     let subject = subject.start().await;
+    let mut releases = vec![bed.release()];
     let mut beams = Vec::new();
-    for &(alive, host) in &OTHERS[..plan.others] {
+    for (index, &(alive, host)) in OTHERS[..plan.others].iter().enumerate() {
         let mut beam = bed.erl(alive, host).ticktime(TICKTIME);
-        if plan.prevents.is_none() {
+        if plan.mixed {
+            releases.push(mix(bed.release())[index]);
+            beam = beam.release(releases[index + 1]);
+        } else {
+            releases.push(bed.release());
+        }
+        if lenient(index + 1) {
             beam = beam.arguments(OVERLAPPING);
         }
         beams.push(beam.start().await);
     }
-    let judge = bed.erl("judge", "j").hidden().start().await;
+    let judge = bed.erl("judge", "j").hidden().ticktime(TICKTIME).start().await;
     let others: Vec<&str> = beams.iter().map(Beam::node).collect();
     let nodes: Vec<&str> = [subject.node()]
         .into_iter()
@@ -156,19 +267,32 @@ async fn play(bed: &Bed, plan: &Plan) -> Notes {
         .chain(beams.iter().map(Beam::host))
         .collect();
     let all = list(&nodes);
-    let cuts: Vec<String> = plan
-        .cuts
-        .iter()
-        .map(|&(one, other)| format!("{{'{}','{}'}}", nodes[one], nodes[other]))
-        .collect();
+    let sides = plan.prevents.as_ref().map(|prevention| prevention.sides);
+    // Where it is certain what sides there are, nobody is left who sees two of them.
+    let apart = |one: usize, other: usize| match sides {
+        Some(sides @ [_, ..]) => !sides
+            .iter()
+            .any(|side| side.contains(&one) && side.contains(&other)),
+        _ => plan.cuts.contains(&(one, other)),
+    };
+    let mut cuts = Vec::new();
+    for (one, other) in pairs(nodes.len()).filter(|&(one, other)| apart(one, other)) {
+        cuts.push(format!("{{'{}','{}'}}", nodes[one], nodes[other]));
+    }
     let cuts = format!("[{}]", cuts.join(","));
     let mut notes = Notes::new();
     let mut note = |what: &str, seen: &str| {
         notes.push((what.to_owned(), seen.replace(subject.node(), "SUBJECT")));
     };
 
+    // The newest first.
+    let mut joining: Vec<usize> = (0..nodes.len()).collect();
+    joining.sort_by_key(|&node| Reverse(releases[node]));
+    let joining: Vec<&str> = joining.into_iter().map(|node| nodes[node]).collect();
     let start = format!(
-        "cuts:mesh({all}, {}), Before = cuts:members(before, {all}), ok",
+        "Scopes = {}, cuts:mesh({}, {}, Scopes), Before = cuts:members(before, {all}, Scopes), ok",
+        scopes(&nodes, &releases),
+        list(&joining),
         list(&others)
     );
     assert_eq!(judge.eval(start).await, "ok");
@@ -182,24 +306,22 @@ async fn play(bed: &Bed, plan: &Plan) -> Notes {
             bed.cut(hosts[one], hosts[other]).await;
         }
     }
-    let sides = plan.prevents.map(|sides| -> Vec<String> {
-        let side = |side: &&[usize]| list(&side.iter().map(|&node| nodes[node]).collect::<Vec<_>>());
-        sides.iter().map(side).collect()
-    });
-    if sides.is_some() {
+    // Where nodes leave each other that could stay together, what they find together to is not for this play to say.
+    let known = sides.is_none_or(|sides| !sides.is_empty());
+    if !known {
         let cliques = format!("cuts:await_cliques({all}, {cuts}, {PATIENCE})");
         note("no overlap", judge.eval(cliques).await.text());
     }
-    // Where nodes leave each other that could stay together, what they find together to is not for this play to say.
-    let known = sides.as_ref().is_none_or(|sides| !sides.is_empty());
-    let join = sides.unwrap_or_default().join(",");
+    let side = |side: &&[usize]| list(&side.iter().map(|&node| nodes[node]).collect::<Vec<_>>());
+    let join: Vec<String> = sides.unwrap_or_default().iter().map(side).collect();
+    let join = join.join(",");
     let mut rivals = "[]".to_owned();
     if known {
         let seen = |members: &str, rivals: &str| {
             format!("cuts:settle({all}, [{join}], {cuts}, {members}, {rivals}, {PATIENCE})")
         };
         note("the cut", judge.eval(seen("Before", "[]")).await.text());
-        let meanwhile = format!("Meanwhile = Before ++ cuts:members(meanwhile, {all}), ok");
+        let meanwhile = format!("Meanwhile = Before ++ cuts:members(meanwhile, {all}, Scopes), ok");
         assert_eq!(judge.eval(meanwhile).await, "ok");
         if let Some((one, other)) = plan.rivals {
             let rival = |node: usize| format!("cuts:rival(rival, meanwhile, '{}')", nodes[node]);
@@ -221,10 +343,7 @@ async fn play(bed: &Bed, plan: &Plan) -> Notes {
     note("healed", judge.eval(healed).await.text());
 
     if plan.prevents.is_none() {
-        for (one, other) in (0..nodes.len()).flat_map(|one| (0..nodes.len()).map(move |other| (one, other))) {
-            if one == other {
-                continue;
-            }
+        for (one, other) in pairs(nodes.len()) {
             let what =
                 format!("events of {} on {}", nodes[other], nodes[one]).replace(subject.node(), "SUBJECT");
             let cut = plan
@@ -254,4 +373,10 @@ async fn play(bed: &Bed, plan: &Plan) -> Notes {
     }
     subject.kill().await;
     notes
+}
+
+/// Each with each other.
+fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    let all = (0..count).flat_map(move |one| (0..count).map(move |other| (one, other)));
+    all.filter(|(one, other)| one != other)
 }
