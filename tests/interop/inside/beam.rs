@@ -4,7 +4,7 @@ use std::{fmt, panic::Location, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{Bed, COOKIE, LIMIT, epmd};
+use super::{Bed, COOKIE, LIMIT};
 use crate::wire::{Answer, Ask, Language, Signal, StartBeam};
 
 /// How a real node shall be started.
@@ -222,11 +222,10 @@ impl Beam {
         self.await_exit().await;
     }
 
-    /// Waits until the node's process is gone, and its name free.
+    /// Waits until the node's process is gone.
     pub(crate) async fn await_exit(&self) {
         let (beam, limit) = (self.beam, LIMIT);
         self.bed.outside.done(Ask::AwaitExit { beam, limit }).await;
-        epmd::await_free(&self.node).await;
     }
 
     async fn signal(&self, signal: Signal) {

@@ -33,19 +33,19 @@ pub(crate) async fn await_port(host: &str, alive: &str) -> Option<u16> {
     timeout(LIMIT, registered).await.ok()
 }
 
-/// Waits until the name of a node that has ended is free: its EPMD learns of the end a little later than who waits for the process.
-/// One that cannot be reached, the network being cut, is not waited for.
-pub(crate) async fn await_free(node: &str) {
+/// Waits until EPMD has no node of that name at that port any more: it learns of the end of one a little later than who waits for its
+/// process. An EPMD that cannot be reached, the network being cut, is not waited for.
+pub(crate) async fn await_gone(node: &str, at: u16) {
     let Some((alive, host)) = node.split_once('@') else {
         return;
     };
-    let freed = async {
+    let gone = async {
         let asked = || timeout(Duration::from_secs(1), port(host, alive));
-        while let Ok(Some(_)) = asked().await {
+        while asked().await == Ok(Some(at)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(LIMIT, freed)
+    timeout(LIMIT, gone)
         .await
         .unwrap_or_else(|_| panic!("{node} has ended, and is registered still"));
 }

@@ -174,12 +174,13 @@ impl SubjectBuilder {
         } else {
             format!("{name}@rust")
         };
-        let registered = epmd::await_port("localhost", &self.alive).await.is_some();
-        assert!(registered, "{node} does not register at its EPMD");
+        let port = epmd::await_port("localhost", &self.alive)
+            .await
+            .unwrap_or_else(|| panic!("{node} does not register at its EPMD"));
         Subject {
             node,
             bed: self.bed,
-            program: Program::Rust(Box::new(rust)),
+            program: Program::Rust(Box::new(rust), port),
         }
     }
 }
@@ -191,7 +192,8 @@ pub(crate) struct Subject {
 }
 
 enum Program {
-    Rust(Box<RustNode>),
+    /// With the port that it listens on.
+    Rust(Box<RustNode>, u16),
     Beam(Beam),
 }
 
@@ -202,7 +204,7 @@ impl Subject {
     }
 
     pub(crate) fn is_rust(&self) -> bool {
-        matches!(self.program, Program::Rust(_))
+        matches!(self.program, Program::Rust(_, _))
     }
 
     /// Where it listens, as `host` and port.
@@ -225,7 +227,7 @@ impl Subject {
         let event = event.to_owned();
         async move {
             let printed = match &self.program {
-                Program::Rust(rust) => rust.output().wait(&event, times, limit).await,
+                Program::Rust(rust, _) => rust.output().wait(&event, times, limit).await,
                 Program::Beam(beam) => beam.await_log(&event, times, limit).await,
             };
             let line = printed.lines().rfind(|line| line.starts_with(&event));
@@ -241,7 +243,7 @@ impl Subject {
         let text = text.to_owned();
         async move {
             match &self.program {
-                Program::Rust(rust) => rust.output().wait(&text, 1, LIMIT).await,
+                Program::Rust(rust, _) => rust.output().wait(&text, 1, LIMIT).await,
                 Program::Beam(beam) => {
                     let printed = beam.await_log(&text, 1, LIMIT).await;
                     assert!(printed.contains(&text), "{caller}");
@@ -257,7 +259,7 @@ impl Subject {
         let text = text.to_owned();
         async move {
             match &self.program {
-                Program::Rust(rust) => rust.log().wait(&text, 1, LIMIT).await,
+                Program::Rust(rust, _) => rust.log().wait(&text, 1, LIMIT).await,
                 Program::Beam(beam) => beam.await_log(&text, 1, LIMIT).await,
             }
         }
@@ -266,7 +268,7 @@ impl Subject {
     /// The node events printed so far about one node.
     pub(crate) async fn events_about(&self, node: &str) -> Vec<String> {
         let printed = match &self.program {
-            Program::Rust(rust) => rust.output().text(),
+            Program::Rust(rust, _) => rust.output().text(),
             Program::Beam(beam) => beam.log().await,
         };
         let about = |line: &&str| {
@@ -282,7 +284,7 @@ impl Subject {
         let caller = Location::caller();
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         async move {
-            let Program::Rust(rust) = &self.program else {
+            let Program::Rust(rust, _) = &self.program else {
                 return;
             };
             if !rust
@@ -298,7 +300,7 @@ impl Subject {
     /// A ping from the subject's side, which connects: `pong` or `pang`, with ours followed by why.
     pub(crate) async fn ping(&self, node: &str) -> String {
         match &self.program {
-            Program::Rust(rust) => rust.command(&format!("ping {node}")).await,
+            Program::Rust(rust, _) => rust.command(&format!("ping {node}")).await,
             Program::Beam(beam) => beam
                 .eval(format!("net_adm:ping('{node}')"))
                 .await
@@ -310,21 +312,21 @@ impl Subject {
     /// `disconnect_node`, from the subject's side.
     pub(crate) async fn disconnect(&self, node: &str) {
         match &self.program {
-            Program::Rust(rust) => assert_eq!(rust.command(&format!("disconnect {node}")).await, "true"),
+            Program::Rust(rust, _) => assert_eq!(rust.command(&format!("disconnect {node}")).await, "true"),
             Program::Beam(beam) => assert_eq!(beam.eval(format!("disconnect_node('{node}')")).await, "true"),
         }
     }
 
     pub(crate) async fn pause(&self) {
         match &self.program {
-            Program::Rust(rust) => rust.signal("STOP").await,
+            Program::Rust(rust, _) => rust.signal("STOP").await,
             Program::Beam(beam) => beam.pause().await,
         }
     }
 
     pub(crate) async fn resume(&self) {
         match &self.program {
-            Program::Rust(rust) => rust.signal("CONT").await,
+            Program::Rust(rust, _) => rust.signal("CONT").await,
             Program::Beam(beam) => beam.resume().await,
         }
     }
@@ -332,7 +334,7 @@ impl Subject {
     /// Ends it at once, as `kill -KILL` does.
     pub(crate) async fn kill(&self) {
         match &self.program {
-            Program::Rust(rust) => {
+            Program::Rust(rust, _) => {
                 rust.signal("KILL").await;
                 self.ended().await;
             }
@@ -343,7 +345,7 @@ impl Subject {
     /// Asks it to end, as SIGTERM does, and waits until it has.
     pub(crate) async fn terminate(&self) {
         match &self.program {
-            Program::Rust(rust) => {
+            Program::Rust(rust, _) => {
                 rust.signal("TERM").await;
                 self.ended().await;
             }
@@ -351,12 +353,12 @@ impl Subject {
         }
     }
 
-    /// Waits until it has ended and its name is free, and says with which exit code where that is known.
+    /// Waits until it has ended and EPMD knows, and says with which exit code where that is known.
     pub(crate) async fn ended(&self) -> Option<i32> {
         match &self.program {
-            Program::Rust(rust) => {
+            Program::Rust(rust, port) => {
                 let code = rust.await_exit().await;
-                epmd::await_free(&self.node).await;
+                epmd::await_gone(&self.node, *port).await;
                 code
             }
             Program::Beam(beam) => {
@@ -369,7 +371,7 @@ impl Subject {
     /// How many files and sockets it has open.
     pub(crate) async fn open_files(&self) -> usize {
         match &self.program {
-            Program::Rust(rust) => rust.open_files(),
+            Program::Rust(rust, _) => rust.open_files(),
             Program::Beam(beam) => {
                 let list = format!("ls /proc/{}/fd | wc -l", beam.pid());
                 let output = self.bed.run(beam.host(), &["sh", "-c", &list]).await;
@@ -380,7 +382,7 @@ impl Subject {
 
     pub(crate) async fn is_running(&self) -> bool {
         match &self.program {
-            Program::Rust(rust) => !rust.has_ended().await,
+            Program::Rust(rust, _) => !rust.has_ended().await,
             Program::Beam(beam) => beam.try_eval("alive", "ok".to_owned(), LIMIT).await.is_ok(),
         }
     }
