@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use beamnode::etf;
-use beamnode::node::{InfoForm, NodeMonitor, NodeType, Process};
+use beamnode::node::{
+    AutoConnect, Backoff, ConnectError, InfoForm, Node, NodeEvent, NodeMonitor, NodeType, Process, SendError,
+};
 use beamnode::otp::{LockId, Resolve};
 use beamnode::term;
 use beamnode::term::{Atom, Pid, Term};
@@ -11,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::global::{agree, list, sees};
 use super::pg::node_of_ours;
-use crate::inside::{Beam, Bed, LIMIT, Subject};
+use crate::inside::{Beam, Bed, COOKIE, LIMIT, Subject};
 
 /// Seconds of silence after which a node is down.
 const TICKTIME: u32 = 4;
@@ -27,6 +29,67 @@ async fn next(me: &mut Process) -> Term {
 
 async fn eval(beam: &Beam, source: &str, expected: &str) {
     assert_eq!(beam.eval(source).await, expected, "{source}");
+}
+
+/// Every node of a list of hosts: `net_adm:world_list` as the subject does it, and as a BEAM node does it that finds the subject.
+pub(crate) async fn world(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let bob = bed.erl("bob", "b").start().await;
+    let (rust, host) = (subject.node(), subject.node().split_once('@').expect("a name").1);
+    let found = format!("lists:sort(rpc:call('{rust}', net_adm, world_list, [[a, b]]))");
+    eval(&alice, &found, "[alice@a,bob@b]").await;
+    let connected = format!("lists:sort(rpc:call('{rust}', erlang, nodes, []))");
+    eval(&alice, &connected, "[alice@a,bob@b]").await;
+    let zoe = bed.erl("zoe", "c").start().await;
+    let found = format!(
+        "lists:sort(net_adm:world_list([b, '{host}'])) =:= lists:sort(['{rust}', '{}'])",
+        bob.node()
+    );
+    eval(&zoe, &found, "true").await;
+}
+
+/// A node that is kept connected is there again whenever it has died and come back, though this one connects to nobody by itself.
+pub(crate) async fn kept(bed: Bed) {
+    let node = Node::builder(format!("kept@{}", bed.rust_host_name()))
+        .cookie(COOKIE)
+        .auto_connect(AutoConnect::Never)
+        .start()
+        .await
+        .unwrap();
+    let me = node.process();
+    let mut alice = bed.erl("alice", "a").start().await;
+    let refused = me.send(("nobody", alice.node()), Term::NIL).await;
+    assert!(
+        matches!(
+            refused,
+            Err(SendError::Connect(ConnectError::NotAutomatic { .. }))
+        ),
+        "{refused:?}"
+    );
+    let mut events = node.monitor_nodes(NodeType::All);
+    let backoff = Backoff {
+        first: Duration::from_millis(10),
+        longest: Duration::from_millis(500),
+    };
+    let _kept = node.keep_connected(alice.node(), backoff);
+    for round in 0..3 {
+        let event = tokio::time::timeout(LIMIT, events.next()).await;
+        assert!(
+            matches!(event, Ok(Some(NodeEvent::NodeUp { .. }))),
+            "{round}: {event:?}"
+        );
+        let answer = node.rpc(alice.node()).call("erlang", "node", []).await;
+        assert!(answer.unwrap().is_atom(alice.node()));
+        alice.kill().await;
+        let event = tokio::time::timeout(LIMIT, events.next()).await;
+        assert!(
+            matches!(event, Ok(Some(NodeEvent::NodeDown { .. }))),
+            "{round}: {event:?}"
+        );
+        alice = bed.erl("alice", "a").start().await;
+    }
+    node.shutdown().await;
 }
 
 /// `global` from Rust: what is registered, resolved, sent and locked here is so on a BEAM node, and the other way round.

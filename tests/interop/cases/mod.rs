@@ -249,6 +249,8 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::cut_one_way).needs_hosts(),
         case!(cluster::global_by_us).rust_only(),
         case!(cluster::node_events).rust_only(),
+        case!(cluster::world).needs_hosts(),
+        case!(cluster::kept).rust_only(),
         case!(cluster::fifty).needs_hosts().alone(),
         case!(cluster::cut_between_two).needs_hosts(),
         case!(cluster::releases_23_25).needs_hosts().only_with(25),
