@@ -49,6 +49,40 @@ pub(crate) async fn world(bed: Bed) {
     eval(&zoe, &found, "true").await;
 }
 
+/// A BEAM node that counts on the subject for a global group and for distributed applications, of which the subject knows nothing: it starts, and
+/// sees what it would see of a BEAM node that does not have them either.
+pub(crate) async fn groups_of_theirs(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let rust = subject.node();
+    let (group, wanted, application) = (
+        format!("[{{one,[alice@a,'{rust}']}}]"),
+        format!("['{rust}']"),
+        format!("[{{nothing,[alice@a,'{rust}']}}]"),
+    );
+    let alice = bed.erl("alice", "a").arguments(&[
+        "-kernel",
+        "global_groups",
+        &group,
+        "sync_nodes_mandatory",
+        &wanted,
+        "sync_nodes_timeout",
+        "20000",
+        "distributed",
+        &application,
+    ]);
+    let alice = alice.start().await;
+    let seen = "begin I = global_group:info(), {nodes(), dist_ac:get_known_nodes(), \
+                [V || K <- [synced_nodes, sync_error, no_contact], {_, V} <- [lists:keyfind(K, 1, I)]]} end";
+    let expected = format!("{{[{rust}],[alice@a],[[],[{rust}],[]]}}");
+    eval(&alice, seen, &expected).await;
+    eval(
+        &alice,
+        &format!("rpc:call('{rust}', erlang, is_alive, [])"),
+        "true",
+    )
+    .await;
+}
+
 /// A node that is kept connected is there again whenever it has died and come back, though this one connects to nobody by itself.
 pub(crate) async fn kept(bed: Bed) {
     let node = Node::builder(format!("kept@{}", bed.rust_host_name()))

@@ -250,6 +250,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(cluster::global_by_us).rust_only(),
         case!(cluster::node_events).rust_only(),
         case!(cluster::world).needs_hosts(),
+        case!(cluster::groups_of_theirs).needs_hosts(),
         case!(cluster::kept).rust_only(),
         case!(cluster::fifty).needs_hosts().alone(),
         case!(cluster::cut_between_two).needs_hosts(),
