@@ -509,14 +509,27 @@ pub fn port_from_environment() -> u16 {
 }
 
 /// The addresses of a host, by the system's resolver: at least one, IPv4 before IPv6, because that is where Erlang nodes listen
-/// unless told otherwise, whatever order the host's other services like.
+/// unless told otherwise, whatever order the host's other services like. As in Erlang, this host is found even where the resolver does
+/// not know its name.
 pub(super) async fn resolve_host(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    let mut addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => found.collect(),
+        Err(_) if names(&gethostname::gethostname().to_string_lossy(), host) => {
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]
+        }
+        Err(error) => return Err(error),
+    };
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     ipv4_first(&mut addresses);
     Ok(addresses)
+}
+
+/// Whether `host` means the host of that name: as it is, or without its domain.
+fn names(hostname: &str, host: &str) -> bool {
+    let short = hostname.split('.').next().unwrap_or_default();
+    !host.is_empty() && (host.eq_ignore_ascii_case(hostname) || host.eq_ignore_ascii_case(short))
 }
 
 /// Orders addresses as [`resolve_host`] does.

@@ -138,6 +138,22 @@ pub(crate) async fn no_epmd(bed: Bed) {
     );
 }
 
+/// A host knows its own name, as for `erl`, where no resolver does.
+pub(crate) async fn own_name(bed: Bed) {
+    let _subject = bed.subject().start().await;
+    let shell = async |command: &str| bed.run("rust", &["sh", "-c", command]).await;
+    let forget = "cp /etc/hosts /etc/resolv.conf /tmp && echo '127.0.0.1 localhost' > /etc/hosts && echo 'nameserver 127.0.0.9' > /etc/resolv.conf";
+    assert_eq!(shell(forget).await.code, Some(0));
+    let known = shell("getent hosts rust").await;
+    let pinged = bed.beamnode(&["ping", "--cookie", COOKIE, "rust@rust"]).await;
+    let names = bed.beamnode(&["names", "rust"]).await;
+    let restore = "cat /tmp/hosts > /etc/hosts && cat /tmp/resolv.conf > /etc/resolv.conf";
+    assert_eq!(shell(restore).await.code, Some(0));
+    assert_ne!(known.code, Some(0), "{known:?}");
+    assert_eq!(pinged.stdout, "pong\n", "{pinged:?}");
+    assert!(names.stdout.contains("name rust at port "), "{names:?}");
+}
+
 /// A name that another node has is refused, with the reason.
 pub(crate) async fn name_taken(bed: Bed) {
     let _subject = bed.subject().start().await;

@@ -282,6 +282,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(cuts::mixed_one_way).needs_hosts(),
         case!(cuts::mixed_prevented).needs_hosts(),
         case!(command::no_epmd).rust_only().needs_hosts(),
+        case!(command::own_name).rust_only().needs_hosts(),
         case!(command::name_taken).rust_only().needs_hosts(),
         case!(command::shutdown).rust_only(),
         case!(epmd::twins).needs_hosts().rust_only(),
