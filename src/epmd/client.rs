@@ -514,7 +514,7 @@ pub fn port_from_environment() -> u16 {
 pub(super) async fn resolve_host(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
         Ok(found) => found.collect(),
-        Err(_) if names(&gethostname::gethostname().to_string_lossy(), host) => {
+        Err(_) if is_this_host(host) => {
             vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]
         }
         Err(error) => return Err(error),
@@ -526,10 +526,12 @@ pub(super) async fn resolve_host(host: &str, port: u16) -> io::Result<Vec<Socket
     Ok(addresses)
 }
 
-/// Whether `host` means the host of that name: as it is, or without its domain.
-fn names(hostname: &str, host: &str) -> bool {
-    let short = hostname.split('.').next().unwrap_or_default();
-    !host.is_empty() && (host.eq_ignore_ascii_case(hostname) || host.eq_ignore_ascii_case(short))
+/// Whether `host` is the name of this host, as it is or without its domain.
+fn is_this_host(host: &str) -> bool {
+    let ours = gethostname::gethostname();
+    let ours = ours.to_string_lossy();
+    let short = ours.split('.').next().unwrap_or_default();
+    !host.is_empty() && (host.eq_ignore_ascii_case(&ours) || host.eq_ignore_ascii_case(short))
 }
 
 /// Orders addresses as [`resolve_host`] does.
