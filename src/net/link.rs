@@ -112,7 +112,7 @@ impl<T> Link<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link<T> {
     /// Splits the connection into the sending end and the task, which runs once [`Driver::run`] is polled.
     pub fn open(self, options: LinkOptions) -> (Outbound, Driver<T>) {
         let settings = dist::Settings {

@@ -41,6 +41,7 @@
 mod accept;
 mod connect;
 mod driver;
+mod exchange;
 mod link;
 mod listener;
 mod outbound;

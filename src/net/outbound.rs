@@ -1,6 +1,7 @@
 //! The way out: what processes send over a connection, until the task that owns the socket takes it.
 //!
-//! Who sends makes the bytes of the message, under the lock of the connection's writing half; the task only writes them.
+//! Who sends makes the bytes of the message, under the lock of the connection's writing half; the task only writes them. Who answers a question
+//! that has come alone writes the answer itself: for one message, to wake the task would cost as much as to write.
 //!
 //! The queue is bounded in bytes as BEAM's distribution buffer is (`+zdbbl`): over the limit the connection is *busy*, and
 //! who sends waits. Small messages go between the fragments of large ones of other processes, and so do not wait until those are
@@ -26,6 +27,9 @@ pub const DEFAULT_UNREAD_LIMIT: usize = 256 << 20;
 /// A peer that has taken nothing for so long is not about to take the rest of a large message: what could pass it waits too.
 const STALLED: Duration = Duration::from_millis(100);
 
+/// Up to how many bytes who answers a question writes itself.
+const ANSWER: usize = 16 * 1024;
+
 /// The sending end of a connection. Cheap to clone; every clone is the same connection.
 ///
 /// What one task sends by any of the methods is transmitted in that order, save that a message of one process may overtake
@@ -47,6 +51,13 @@ pub enum SendError {
     /// The peer does not know this kind of message, or it is too large.
     #[error(transparent)]
     Unsendable(#[from] Unsendable),
+}
+
+/// Who can write in the place of the connection's task.
+pub(super) trait WriteInPlace: Send + Sync {
+    /// Writes what is ready, unless the task is at work; `backlog` is how many bytes are left that the socket does not take. `false` if the
+    /// task has to go on.
+    fn write_in_place(&self, task: &Waker, queue: &mut WriteHalf, backlog: &mut usize) -> bool;
 }
 
 struct Shared {
@@ -75,6 +86,10 @@ struct State {
     ticks: Option<(Ticks, Duration)>,
     /// The driver, when it has nothing to do.
     driver: Option<Waker>,
+    /// Until the connection ends.
+    in_place: Option<Arc<dyn WriteInPlace>>,
+    /// Whether a question was read alone, so that the answer is not one of many that are best written together.
+    question: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +112,8 @@ impl Outbound {
             phase: Phase::Open,
             ticks: None,
             driver: None,
+            in_place: None,
+            question: false,
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -252,10 +269,11 @@ impl Outbound {
         state.write.send(control)?;
         let busy = state.bytes() >= self.shared.limit;
         state.full |= busy && state.passed() >= self.shared.limit;
-        let driver = state.driver.take();
         if busy {
             self.set_busy(true);
         }
+        let written = state.write_in_place();
+        let driver = if written { None } else { state.driver.take() };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -274,9 +292,19 @@ impl Outbound {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who sends may write by that.
+    pub(super) fn write_in_place_by(&self, in_place: Arc<dyn WriteInPlace>) {
+        self.lock().in_place = Some(in_place);
+    }
+
     /// The driver takes what is ready to be written and adds it to what it has not written yet. Ready when there was
-    /// something, or the connection is to be closed: then with why.
-    pub(super) fn poll_take(&self, cx: &Context<'_>, unwritten: &mut Transmit) -> Poll<Option<CloseReason>> {
+    /// something, or the connection is to be closed: then with why. `question` is whether it has just read one, and no more.
+    pub(super) fn poll_take(
+        &self,
+        cx: &Context<'_>,
+        unwritten: &mut Transmit,
+        question: bool,
+    ) -> Poll<Option<CloseReason>> {
         let mut state = self.lock();
         let progress = state.backlog == 0 || unwritten.remaining() < state.backlog;
         let any = state.write.take(unwritten);
@@ -299,6 +327,7 @@ impl Outbound {
         let room = free | goes_on | (state.full && state.passed() <= low);
         state.full &= !room;
         let idle = !any && closing.is_none();
+        state.question = idle && question;
         if idle
             && !state
                 .driver
@@ -340,13 +369,24 @@ impl Outbound {
         state.phase = Phase::Ended;
         state.write = WriteHalf::new(self.shared.flags);
         (state.backlog, state.driver) = (0, None);
+        let in_place = state.in_place.take();
         self.set_busy(false);
         drop(state);
+        drop(in_place);
         self.shared.room.notify_waiters();
     }
 }
 
 impl State {
+    /// Writes in the place of the driver, if that waits and this answers what it has read last. `false` if the driver is to write.
+    fn write_in_place(&mut self) -> bool {
+        let answers = std::mem::take(&mut self.question) && self.bytes() <= ANSWER;
+        let (Some(driver), Some(in_place), true) = (&self.driver, &self.in_place, answers) else {
+            return false;
+        };
+        in_place.write_in_place(driver, &mut self.write, &mut self.backlog)
+    }
+
     fn bytes(&self) -> usize {
         self.write.bytes() + self.backlog
     }
