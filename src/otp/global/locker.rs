@@ -152,15 +152,20 @@ impl Core {
             self.answer_locker(locker, tag);
             return true;
         }
-        if std::mem::take(&mut self.locker.rests) && !self.locker.peers.is_empty() {
-            self.set_locker_timer();
+        if std::mem::take(&mut self.locker.rests) {
+            // Only who waits already comes at once. One who comes up later waits as any other: he may still be answering those whose
+            // sessions with him ours will end.
+            let just_synced = std::mem::take(&mut self.locker.just_synced);
+            if !self.locker.peers.is_empty() {
+                self.set_locker_timer(just_synced);
+            }
         }
         false
     }
 
-    fn set_locker_timer(&mut self) {
+    fn set_locker_timer(&mut self, just_synced: bool) {
         let known = u64::try_from(self.known.len()).unwrap_or(u64::MAX);
-        let milliseconds = if std::mem::take(&mut self.locker.just_synced) {
+        let milliseconds = if just_synced {
             0
         } else if known == 0 {
             200

@@ -10,6 +10,7 @@
 //! | `server` | the process that drives it |
 //! | `api` | [`Global`], for Rust |
 //! | `functions` | the module `global`, for other nodes |
+//! | `tests` | one of the state machine, told message by message what BEAM nodes tell it |
 //! | `simulation` | hundreds of the state machine in one thread, and a network that is cut |
 
 mod api;
@@ -24,6 +25,8 @@ mod sessions;
 #[cfg(test)]
 mod simulation;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

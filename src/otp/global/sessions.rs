@@ -109,6 +109,14 @@ impl Core {
         let Term::Pid(locker) = locker.get(3)? else {
             return None;
         };
+        if self.known.contains_key(node) {
+            // It does not know us yet, or not any more; BEAM nodes say nothing here. There is no session to acknowledge: OTP 27 and later
+            // forget the names of who acknowledges one that is over.
+            self.pending.remove(node);
+            self.cancel(node, Vec::new());
+            self.say_in_sync(node);
+            return Some(());
+        }
         if self.pending.contains_key(node) {
             if his_version < message::VERIFIES {
                 self.push(Output::Disconnect { node: node.clone() });
@@ -117,11 +125,7 @@ impl Core {
             self.send_cancel(node, tag.clone());
             self.restart(node);
         }
-        if self.known.contains_key(node) {
-            // It does not know us yet, or not any more. BEAM nodes say nothing here.
-            self.say_in_sync(node);
-        }
-        // There is none where we do not join others, nor with a node that is known.
+        // There is none where we do not join others.
         let session = self.sessions.get_mut(node)?;
         let version = his_version.min(message::VERSION);
         let ours = session.tag;
@@ -145,11 +149,12 @@ impl Core {
     }
 
     pub(super) fn init_connect_ack(&mut self, node: &Atom, ours: &Term, his: &Term) {
-        let agrees = self.sessions.get(node).is_some_and(|session| {
-            let known = session.his.as_ref();
-            Term::from(session.tag) == *ours && known.is_some_and(|known| known.tag == *his)
-        });
-        if !agrees {
+        // Where there is none, he has been told, or is about to be; OTP 27 and later forget the names of who cancels one.
+        let Some(session) = self.sessions.get(node) else {
+            return;
+        };
+        let known = session.his.as_ref();
+        if Term::from(session.tag) != *ours || known.is_none_or(|known| known.tag != *his) {
             self.send_cancel(node, his.clone());
             self.restart(node);
         }

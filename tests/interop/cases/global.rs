@@ -137,6 +137,32 @@ async fn agree_on_knowing(alice: &Beam, bob: &Beam) {
     }
 }
 
+/// Where two nodes come up one after the other, the subject gives them time to acknowledge each other before it joins the first: OTP 27
+/// and later forget the names of who acknowledges a session that another node's has ended. Alice is slow as soon as she is locked.
+pub(crate) async fn slow_to_acknowledge(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let zoe = bed.erl("zoe", "z").start().await;
+    let judge = bed.erl("judge", "j").hidden().start().await;
+    ping(&alice, subject.node()).await;
+    agree(&judge, &[subject.node(), alice.node()]).await;
+    for beam in [&alice, &zoe] {
+        for name in [beam.node(), "contested"] {
+            let sleeper = "global_watch:sleeper(node())";
+            let register = format!("global:register_name('{name}', {sleeper}, fun global_watch:late/3)");
+            assert_eq!(beam.eval(register).await, "yes");
+        }
+    }
+    assert_eq!(alice.eval("global_watch:tardy(1000)").await, "ok");
+    let connect = format!(
+        "[rpc:call(One, net_adm, ping, ['{}']) || One <- {}]",
+        zoe.node(),
+        list(&[subject.node(), alice.node()])
+    );
+    assert_eq!(judge.eval(connect).await, "[pong,pong]");
+    agree(&judge, &[subject.node(), alice.node(), zoe.node()]).await;
+}
+
 /// Names are seen everywhere before the call that registers them returns, and are free when their processes end.
 pub(crate) async fn names(bed: Bed) {
     let (subject, alice, bob) = cluster(&bed).await;

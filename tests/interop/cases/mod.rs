@@ -239,6 +239,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::mesh).both(),
         case!(global::mesh_of_five),
         case!(global::apart),
+        case!(global::slow_to_acknowledge).both(),
         case!(global::names).both(),
         case!(global::conflicts),
         case!(global::locks),

@@ -1,6 +1,6 @@
 %% What the nodes of a cluster see of each other and of their names, and operations on names at random.
 -module(global_watch).
--export([await_nodes/2, await_without/2, await_views/2, joined/2, views/1, sleeper/1, ends/1, rivals/2, kept/2, first/3, operate/3]).
+-export([await_nodes/2, await_without/2, await_views/2, joined/2, views/1, sleeper/1, ends/1, rivals/2, kept/2, first/3, late/3, tardy/1, operate/3]).
 
 %% `ok` once this node sees just these others.
 await_nodes(Nodes, Limit) ->
@@ -90,6 +90,25 @@ first(Name, One, Other) ->
     First = case node(One) < node(Other) of true -> One; false -> Other end,
     First ! {first, Name},
     First.
+
+%% Resolves a conflict in favour of the process on the lesser node, after half a second.
+late(_, One, Other) ->
+    timer:sleep(500),
+    case node(One) < node(Other) of true -> One; false -> Other end.
+
+%% The name server of this node stands still for so many milliseconds, as soon as the node is locked for others to join.
+tardy(Milliseconds) ->
+    spawn(fun() -> tardy(whereis(global_name_server), Milliseconds) end),
+    ok.
+
+tardy(Server, Milliseconds) ->
+    case ets:member(global_locks, global) of
+        true ->
+            erlang:suspend_process(Server),
+            timer:sleep(Milliseconds),
+            erlang:resume_process(Server);
+        false -> timer:sleep(1), tardy(Server, Milliseconds)
+    end.
 
 %% So many operations on eight names at random, on this node and, by rpc, on another; `ok`.
 operate(Other, Count, Seed) ->
