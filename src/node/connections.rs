@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use super::calls::Calls;
 use super::events::{NodeEvent, NodeType, Subscribers};
 use super::reconnect::AutoConnect;
 use super::signal::Outbox;
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) outbound: Outbound,
     /// The processes that have a link or monitor over it; `None` once it is gone.
     attached: Mutex<Option<HashSet<Number>>>,
+    /// The functions that the peer runs for this node.
+    pub(crate) calls: Calls,
     /// Which process each monitor of the peer is on that is on a name: the name may be another's when it is taken away.
     named: Mutex<HashMap<Reference, Number>>,
     /// Why this side ends it, once it does.
@@ -87,11 +90,11 @@ impl Connection {
         self.named().get(monitor).copied()
     }
 
-    /// How many processes and names are attached.
+    /// How many processes and names are attached, and how many calls are under way.
     #[cfg(test)]
-    pub(crate) fn held(&self) -> [usize; 2] {
+    pub(crate) fn held(&self) -> [usize; 3] {
         let attached = self.attached().as_ref().map_or(0, HashSet::len);
-        [attached, self.named().len()]
+        [attached, self.named().len(), self.calls.len()]
     }
 
     fn named(&self) -> MutexGuard<'_, HashMap<Reference, Number>> {
@@ -389,6 +392,7 @@ impl Connections {
             peer,
             outbound,
             attached: Mutex::new(Some(HashSet::default())),
+            calls: Calls::new(),
             named: Mutex::new(HashMap::default()),
             closing: OnceLock::new(),
             gone: watch::Sender::new(false),

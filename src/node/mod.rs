@@ -25,6 +25,7 @@
 //! | `process`, `receive`, `message`, `destination`, `exit`, `task` | a process's own view |
 //! | `cell`, `mailbox`, `links`, `alias`, `signal` | what the node holds of a process, and what signals do to it |
 //! | `modules`, `spawn` | functions that other nodes can run here, and their requests to |
+//! | `calls` | functions that other nodes run for this one |
 //! | `table` | processes by pid and by name |
 //! | `connections`, `allowed`, `naming` | at most one connection to each peer, who may have one, names for those without |
 //! | `policy` | what a peer may do once it is connected |
@@ -36,6 +37,7 @@
 mod alias;
 mod allowed;
 mod builder;
+mod calls;
 mod cell;
 mod connections;
 mod cookie;
@@ -67,6 +69,7 @@ mod ticktime;
 
 pub use alias::{AliasKind, Until};
 pub use builder::Builder;
+pub(crate) use calls::CallFailure;
 pub use cell::ProcessInfo;
 pub use cookie::CookieFileError;
 pub use destination::Destination;
@@ -76,6 +79,7 @@ pub use exit::ExitReason;
 pub use host::HostError;
 pub use mailbox::MailboxLimits;
 pub use message::{Down, Exit, Item, Message};
+pub(crate) use modules::Call;
 pub use modules::{Exception, Module, Outcome};
 pub use policy::{Action, Policy, Rules, What};
 pub use process::{MonitorOptions, Process, RegisterError, SendError};
@@ -221,16 +225,24 @@ impl Node {
 
     /// A new process with that group leader.
     fn process_of(&self, leader: Pid, limits: MailboxLimits) -> Process {
-        let inner = &self.0;
-        let cell = inner.table.insert(|number| {
-            let pid = Pid::new(inner.atom.clone(), number.id(), number.serial(), inner.creation);
-            Arc::new(Cell::new(pid, number, leader.clone(), limits))
+        let cell = self.0.table.insert(|number| {
+            let cell = Cell::new(self.pid(number), number, leader.clone(), limits);
+            Arc::new(cell)
         });
         Process::new(self.clone(), cell)
     }
 
+    fn pid(&self, number: Number) -> Pid {
+        Pid::new(self.0.atom.clone(), number.id(), number.serial(), self.0.creation)
+    }
+
+    /// A pid of no process.
+    fn unused_pid(&self) -> Pid {
+        self.pid(self.0.table.unused())
+    }
+
     /// The group leader of processes that inherit none.
-    fn leader(&self) -> Pid {
+    pub(crate) fn leader(&self) -> Pid {
         // `user` itself is made before there is one, and becomes its own.
         let none = || Pid::new(self.0.atom.clone(), 0, 0, self.0.creation);
         self.0.leader.get().cloned().unwrap_or_else(none)
@@ -828,6 +840,8 @@ impl Node {
                 }
                 return;
             }
+            Control::SpawnReply(reply) if via.is_some_and(|via| via.calls.spawned(&reply)) => return,
+            Control::MonitorPExit(down) if via.is_some_and(|via| via.calls.ended(&down)) => return,
             signal => signal,
         };
         let cell = match signal::receiver(&signal) {
@@ -851,6 +865,7 @@ impl Node {
     /// The connection has ended: every link and monitor over it fires, then everybody is told.
     fn connection_down(&self, connection: &Arc<Connection>, reason: DownReason) {
         let mut out = Outbox::default();
+        connection.calls.disconnected(connection.closing());
         for number in connection.ended() {
             if let Some(cell) = self.0.table.get(number) {
                 cell.disconnected(connection, &mut out);

@@ -127,6 +127,13 @@ impl Process {
         task::run(self, body)
     }
 
+    /// Answers the spawn request that the process comes from, unless that is done: it is to be before the process does anything.
+    pub(super) fn confirm(&self) {
+        let mut out = Outbox::default();
+        self.cell.answer(&mut out);
+        self.node.deliver(out);
+    }
+
     /// Leaves the process's end to whoever holds `self.cell()`.
     pub(crate) fn disown(mut self) -> Self {
         self.owns = false;

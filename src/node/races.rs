@@ -116,7 +116,7 @@ async fn act(me: Process, crowd: Crowd, peers: [Atom; 2], mut random: SmallRng) 
     let mut monitors = Vec::new();
     for _ in 0..random.random_range(0..10) {
         let other = crowd.any(&mut random);
-        match random.random_range(0..9) {
+        match random.random_range(0..11) {
             0 | 1 => me.link(&other).await,
             2 => me.unlink(&other),
             3 => monitors.push(me.monitor(&other).await),
@@ -137,8 +137,18 @@ async fn act(me: Process, crowd: Crowd, peers: [Atom; 2], mut random: SmallRng) 
                     ..SpawnOptions::default()
                 };
                 let peer = &peers[random.random_range(0..2)];
-                let brief = (Atom::from_static("brief"), Atom::from_static("life"));
-                let _ = me.spawn_on(peer, brief, vec![], options).await;
+                let life = ["life", "moment"][random.random_range(0..2)];
+                let _ = me.spawn_on(peer, ("brief", life), vec![], options).await;
+            }
+            8 | 9 => {
+                let rpc = me.node().rpc(&peers[random.random_range(0..2)]);
+                let life = ["life", "moment"][random.random_range(0..2)];
+                let patience = random.random_range(0..20);
+                tokio::select! {
+                    biased;
+                    result = rpc.call("brief", life, []) => drop(result),
+                    () = async { for _ in 0..patience { tokio::task::yield_now().await } } => {}
+                }
             }
             _ => tokio::task::yield_now().await,
         }
@@ -155,10 +165,11 @@ async fn killing(nodes: [Node; 2], seed: u64) {
     let mut lasting = Vec::new();
     for node in &nodes {
         node.module(Atom::from_static("brief"))
-            .function(Atom::from_static("life"), 0, async |_, _| {
+            .function("life", 0, async |_, _| {
                 tokio::task::yield_now().await;
                 Ok(Term::NIL)
-            });
+            })
+            .at_once("moment", 0, |_, _| Ok(Term::NIL));
         if node.whereis("lasting").is_none() {
             node.register("lasting", &node.spawn(last)).unwrap();
         }
@@ -232,7 +243,7 @@ async fn killing(nodes: [Node; 2], seed: u64) {
                 .collect();
             if counts() == before
                 && left.iter().all(|held| *held == [0; 4])
-                && attached.iter().all(|held| held[1] == 0)
+                && attached.iter().all(|held| held[1..] == [0; 2])
             {
                 break;
             }
@@ -282,10 +293,11 @@ async fn a_process_that_ends_at_once_is_told_of_first() {
         [node.clone(), node]
     }] {
         let module = there.module(Atom::from_static("brief"));
-        module.function(Atom::from_static("life"), 0, async |_, _| Ok(Term::NIL));
+        module.function("life", 0, async |_, _| Ok(Term::NIL));
+        module.at_once("moment", 0, |_, _| Ok(Term::NIL));
         let mut me = here.process();
-        for _ in 0..rounds(1000) {
-            let brief = (Atom::from_static("brief"), Atom::from_static("life"));
+        for round in 0..rounds(1000) {
+            let brief = ("brief", if round % 2 == 0 { "life" } else { "moment" });
             let options = SpawnOptions::monitored();
             let spawned = me.spawn_on(there.name(), brief, vec![], options).await.unwrap();
             let monitor = spawned.monitor.unwrap();

@@ -3,15 +3,16 @@
 //! The answer goes out before the new process does anything, and always: also for a function that does not exist, whose
 //! process then ends with `undef`, as on a BEAM node.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::cell::{Birth, Cell, SpawnFailure};
 use super::connections::Connection;
-use super::modules::{Exception, Function};
+use super::modules::{Call, Exception, Outcome};
 use super::signal::Outbox;
-use super::{MailboxLimits, Node, Process, SendError, task};
+use super::{ExitReason, MailboxLimits, Node, Process, SendError, task};
 use crate::dist::control::{Control, Link, MonitorP, Monitored, SpawnReply, SpawnRequest};
 use crate::etf::{Atoms, Encode, RawTerm, TermRef, View, Writer};
 use crate::net;
@@ -360,32 +361,33 @@ fn reply(request: &SpawnRequest, options: &Options, result: Result<Pid, Atom>) -
 
 /// Runs the function that the request names as the process `me`.
 fn start(node: &Node, me: Process, request: &SpawnRequest) {
-    let (module, function) = (request.module.clone(), request.function.clone());
-    let arguments: Option<Vec<Term>> = match request.arguments.decode() {
-        Ok(Term::List(list)) if list.is_proper() => Some(list.iter().collect()),
-        _ => None,
+    let (module, function) = (&request.module, &request.function);
+    let arguments: Vec<Term> = match request.arguments.decode() {
+        Ok(Term::List(list)) if list.is_proper() => list.iter().collect(),
+        _ => return task::end(&me, Err(reason_of("argument_list_decode_failure"))),
     };
-    let found = arguments
-        .as_ref()
-        .and_then(|list| node.function(&module, &function, list.len()));
-    task::run(me, async move |me| {
-        let mut out = Outbox::default();
-        me.cell().answer(&mut out);
-        match (arguments, found) {
-            (None, _) => Err(reason_of("argument_list_decode_failure")),
-            (Some(arguments), None) => Err(Exception::undef(&module, &function, &arguments).exit_reason()),
-            (Some(arguments), Some(found)) => apply(&found, me, arguments).await,
+    let Some(found) = node.function(module, function, arguments.len()) else {
+        let undef = Exception::undef(module, function, &arguments);
+        return task::end(&me, Err(undef.exit_reason()));
+    };
+    let called = catch_unwind(AssertUnwindSafe(|| found(me.handle(), arguments)));
+    match called {
+        Ok(Call::Done(outcome)) => task::end(&me, ended(outcome)),
+        Ok(Call::Running(call)) => {
+            task::run(me, async |me| {
+                me.confirm();
+                ended(call.await)
+            });
         }
-    });
+        Err(payload) => task::end(&me, Err(ExitReason::panic(&*payload))),
+    }
 }
 
-async fn apply(function: &Function, me: Process, arguments: Vec<Term>) -> Result<(), super::ExitReason> {
-    function(me, arguments)
-        .await
-        .map(drop)
-        .map_err(Exception::exit_reason)
+/// How a process ends whose function ends so.
+fn ended(outcome: Outcome) -> Result<(), ExitReason> {
+    outcome.map(drop).map_err(Exception::exit_reason)
 }
 
-fn reason_of(text: &'static str) -> super::ExitReason {
+fn reason_of(text: &'static str) -> ExitReason {
     Atom::from_static(text).into()
 }

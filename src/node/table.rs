@@ -58,13 +58,27 @@ impl Table {
     /// Adds the process that `make` builds for a number that no living process has.
     pub(crate) fn insert(&self, make: impl Fn(Number) -> Arc<Cell>) -> Arc<Cell> {
         loop {
-            let number = Number(self.next.fetch_add(1, Ordering::Relaxed) & NUMBER_MASK);
+            let number = self.next();
             let cell = make(number);
             if let Entry::Vacant(vacant) = write(&self.cells).entry(number) {
                 vacant.insert(Arc::clone(&cell));
                 return cell;
             }
         }
+    }
+
+    /// A number that no living process has. One gets it when all others have been used.
+    pub(crate) fn unused(&self) -> Number {
+        loop {
+            let number = self.next();
+            if !read(&self.cells).contains_key(&number) {
+                return number;
+            }
+        }
+    }
+
+    fn next(&self) -> Number {
+        Number(self.next.fetch_add(1, Ordering::Relaxed) & NUMBER_MASK)
     }
 
     /// Takes a process that has ended off both lists.

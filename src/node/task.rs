@@ -29,19 +29,24 @@ where
             }
             match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx))) {
                 Ok(Poll::Pending) => Poll::Pending,
-                Ok(Poll::Ready(Ok(()))) => Poll::Ready(Some(ExitReason::NORMAL)),
-                Ok(Poll::Ready(Err(reason))) => Poll::Ready(Some(reason)),
-                Err(payload) => Poll::Ready(Some(ExitReason::panic(&*payload))),
+                Ok(Poll::Ready(outcome)) => Poll::Ready(Some(outcome)),
+                Err(payload) => Poll::Ready(Some(Err(ExitReason::panic(&*payload)))),
             }
         });
-        if let Some(reason) = outcome.await {
-            if reason.is_crash() {
-                error!(pid = %process.pid(), name = ?cell.name(), %reason, "process crashed");
-            } else {
-                debug!(pid = %process.pid(), %reason, "process ended");
-            }
-            process.end(reason);
+        if let Some(outcome) = outcome.await {
+            end(&process, outcome);
         }
     });
     pid
+}
+
+/// Ends `process`, of which that has come.
+pub(super) fn end(process: &Process, outcome: Result<(), ExitReason>) {
+    let reason = outcome.err().unwrap_or(ExitReason::NORMAL);
+    if reason.is_crash() {
+        error!(pid = %process.pid(), name = ?process.name(), %reason, "process crashed");
+    } else {
+        debug!(pid = %process.pid(), %reason, "process ended");
+    }
+    process.end(reason);
 }

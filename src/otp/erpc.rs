@@ -5,34 +5,39 @@
 //! documented only by their use in the module `erpc`.
 
 use crate::etf::RawTerm;
-use crate::node::{Exception, Node, Outcome, Process};
+use crate::node::{Call, Exception, Node, Outcome, Process};
 use crate::term::{Atom, Term};
 
 pub(super) fn start(node: &Node) {
     let erpc = node.module("erpc");
-    erpc.function("execute_call", 4, async |me, arguments| {
-        execute_call(me, arguments).await
-    });
-    erpc.function("execute_cast", 3, async |me, arguments| {
-        match arguments.as_slice() {
-            [module, function, list] => apply(me, module, function, list).await,
-            _ => Err(badarg("execute_cast", &arguments)),
-        }
+    erpc.insert("execute_call", 4, execute_call);
+    erpc.insert("execute_cast", 3, |me, arguments| match arguments.as_slice() {
+        [module, function, list] => apply(me, module, function, list),
+        _ => Call::Done(Err(badarg("execute_cast", &arguments))),
     });
 }
 
 /// Ends in any case: its exit reason is the result.
-async fn execute_call(me: Process, arguments: Vec<Term>) -> Outcome {
+fn execute_call(me: Process, arguments: Vec<Term>) -> Call {
     let [tag, module, function, list] = arguments.as_slice() else {
-        return Err(badarg("execute_call", &arguments));
+        return Call::Done(Err(badarg("execute_call", &arguments)));
     };
-    let class = |class: &'static str| Term::Atom(Atom::from_static(class));
     if !allowed(&me, module, function, list) {
         let why = Term::from((Term::atom("erpc"), Term::atom("not_allowed")));
-        return Err(Exception::Exit(Term::from((tag.clone(), class("error"), why))));
+        let reason = Term::from((tag.clone(), Term::atom("error"), why));
+        return Call::Done(Err(Exception::Exit(reason)));
     }
     let process = me.handle();
-    let outcome = apply(me, module, function, list).await;
+    let call = apply(me, module, function, list);
+    call.map(move |outcome| end(&process, &arguments, outcome))
+}
+
+/// Ends the process with what came of the call, as `erpc` has it.
+fn end(process: &Process, arguments: &[Term], outcome: Outcome) -> Outcome {
+    let [tag, module, function, list] = arguments else {
+        return outcome;
+    };
+    let class = |class: &'static str| Term::atom(class);
     Err(Exception::Exit(match outcome {
         Ok(value) => {
             // What most calls come to is encoded from its parts.
@@ -91,23 +96,19 @@ pub(super) fn allowed(me: &Process, module: &Term, function: &Term, list: &Term)
 }
 
 /// `apply(Module, Function, Arguments)` in the process `me`.
-pub(super) async fn apply(me: Process, module: &Term, function: &Term, arguments: &Term) -> Outcome {
+pub(super) fn apply(me: Process, module: &Term, function: &Term, arguments: &Term) -> Call {
     let (Term::Atom(module), Term::Atom(function), Term::List(list)) = (module, function, arguments) else {
         let arguments = [module.clone(), function.clone(), arguments.clone()];
-        return Err(super::erlang::badarg("apply", &arguments));
+        return Call::Done(Err(super::erlang::badarg("apply", &arguments)));
     };
     let arguments: Vec<Term> = list.iter().collect();
     if !me.node().may_call(me.origin(), module, function, arguments.len()) {
-        return Err(Exception::error(
-            Atom::from_static("not_allowed"),
-            module,
-            function,
-            &arguments,
-        ));
+        let reason = Atom::from_static("not_allowed");
+        return Call::Done(Err(Exception::error(reason, module, function, &arguments)));
     }
     match me.node().function(module, function, arguments.len()) {
-        Some(found) => found(me, arguments).await,
-        None => Err(Exception::undef(module, function, &arguments)),
+        Some(found) => found(me, arguments),
+        None => Call::Done(Err(Exception::undef(module, function, &arguments))),
     }
 }
 

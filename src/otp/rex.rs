@@ -66,7 +66,7 @@ impl Order {
             let [module, function, arguments] = &self.function;
             let handle = me.handle();
             let outcome = if allowed(&me, module, function, arguments) {
-                let outcome = apply(me, module, function, arguments).await;
+                let outcome = apply(me, module, function, arguments).outcome().await;
                 outcome.map_err(|exception| match exception {
                     Exception::Error { reason, stack } => Exception::Error {
                         reason,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::CallError;
 use crate::etf::{Encode, RawTerm, View};
-use crate::node::{Exception, ExitReason, Message, Node, Process, SpawnError, SpawnOptions};
+use crate::node::{CallFailure, Exception, ExitReason, Message, Node, Process, SpawnError, SpawnOptions};
 use crate::term::{Atom, AtomTooLong, Reference, Term};
 
 /// Calls to one node; [`Node::rpc`] gives it.
@@ -361,16 +361,33 @@ impl Order {
     }
 
     async fn call(self) -> Result<Term, RpcError> {
-        let mut me = self.node.process();
-        if let Some(asking) = &self.on_behalf {
-            me.set_group_leader(asking.group_leader());
-            me.inherit(asking);
-        }
         // Not the reference of the request: by it the result is known from any other way for the process to end.
         let tag = self.node.make_ref();
         let arguments =
             RawTerm::new::<[&dyn Encode; 4]>(&[&tag, &self.module, &self.function, &self.arguments]);
         let execute = (Atom::from_static("erpc"), Atom::from_static("execute_call"), 4);
+        let reason = if self.peer == *self.node.name() {
+            self.call_here(execute, arguments).await?
+        } else {
+            let asking = self.on_behalf.as_ref();
+            let leader = asking.map_or_else(|| self.node.leader(), Process::group_leader);
+            let call = self.node.call_far(&self.peer, execute, arguments, leader);
+            call.await.map_err(|failure| match failure {
+                CallFailure::Spawn(error) => RpcError::Spawn(error),
+                CallFailure::NoConnection => RpcError::NoConnection,
+                CallFailure::Stopped => RpcError::Stopped,
+            })?
+        };
+        result(&tag, &reason)
+    }
+
+    /// On this node, from a process with the rights of who asks.
+    async fn call_here(self, execute: (Atom, Atom, u8), arguments: RawTerm) -> Result<RawTerm, RpcError> {
+        let mut me = self.node.process();
+        if let Some(asking) = &self.on_behalf {
+            me.set_group_leader(asking.group_leader());
+            me.inherit(asking);
+        }
         let spawned = me
             .spawn_raw(self.peer, execute, arguments, &SpawnOptions::monitored())
             .await?;
@@ -380,10 +397,7 @@ impl Order {
             }
             _ => None,
         });
-        match reason.await {
-            Some(reason) => result(&tag, &reason),
-            None => Err(RpcError::Stopped),
-        }
+        reason.await.ok_or(RpcError::Stopped)
     }
 }
 

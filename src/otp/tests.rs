@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::dist::Cookie;
 use crate::epmd::resolver::Table as Hosts;
-use crate::node::{Exception, ExitReason, Message, Process};
+use crate::node::{Exception, ExitReason, Message, Process, SpawnOptions};
 use crate::term;
 use crate::term::{Pid, Term};
 
@@ -179,6 +179,59 @@ async fn a_call_returns_or_says_what_was_raised() {
             if *reason == Term::atom("undef") && *found == stack),
         "{undef:?}"
     );
+}
+
+/// What such a function raises is as of any other, and while it runs there is its process; if it panics, that ends its process and nothing else.
+#[tokio::test]
+async fn a_function_that_is_done_at_once_is_a_process_too() {
+    let [a, b] = pair().await;
+    let module = b.module("quick");
+    module.at_once("throw", 0, |_, _| Err(Exception::Throw(Term::from(1))));
+    module.at_once("panic", 0, |_, _| panic!("it panics"));
+    module.at_once("tell", 1, |me, arguments| match arguments {
+        [Term::Pid(to)] => {
+            me.try_send(to, me.pid().clone()).expect("there is room");
+            Ok(Term::from(me.node().process_info(me.pid()).is_some()))
+        }
+        _ => Ok(Term::NIL),
+    });
+    let rpc = a.rpc(b.name().clone());
+    let thrown = within(rpc.call("quick", "throw", [])).await;
+    assert!(matches!(thrown, Err(RpcError::Raised(Exception::Throw(value))) if value == Term::from(1)));
+    let panicked = within(rpc.call("quick", "panic", [])).await;
+    assert!(
+        matches!(&panicked, Err(RpcError::Signal(reason)) if *reason.term() == Term::from((Term::atom("panic"), "it panics"))),
+        "{panicked:?}"
+    );
+    let mut me = a.process();
+    let told = [Term::from(me.pid().clone())];
+    let lives = within(rpc.call("quick", "tell", told.clone())).await;
+    assert_eq!(lives.unwrap(), Term::from(true));
+    within(me.recv()).await.unwrap();
+    let spawned = me.spawn_on(b.name(), ("quick", "tell"), told, SpawnOptions::linked());
+    let spawned = within(spawned).await.unwrap();
+    let message = within(me.recv()).await.unwrap();
+    assert_eq!(message.term().unwrap(), Term::from(spawned.pid));
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_no_longer_monitored() {
+    let [a, b] = pair().await;
+    let (begun, mut runs) = tokio::sync::mpsc::unbounded_channel();
+    b.module("slow").function("wait", 0, move |me, _| {
+        begun.send(me.pid().clone()).expect("it is awaited");
+        std::future::pending()
+    });
+    let rpc = a.rpc(b.name().clone());
+    let call = rpc.call("slow", "wait", []);
+    let running = tokio::select! {
+        result = call => panic!("{result:?}"),
+        running = runs.recv() => running.expect("it runs"),
+    };
+    // The first may be answered before the answer to the spawn request has come.
+    within(a.ping(b.name())).await.unwrap();
+    within(a.ping(b.name())).await.unwrap();
+    assert_eq!(b.process_info(&running).expect("it goes on").monitored_by, []);
 }
 
 #[tokio::test]

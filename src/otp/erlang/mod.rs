@@ -13,7 +13,7 @@ use processes::Sending;
 
 use super::erpc::apply;
 use crate::dist::Cookie;
-use crate::node::{Exception, ExitReason, Node, NodeType, Outcome, Process, SpawnOptions};
+use crate::node::{Call, Exception, ExitReason, Node, NodeType, Outcome, Process, SpawnOptions};
 use crate::term::{Atom, Term};
 
 /// A function that is done at once.
@@ -185,21 +185,17 @@ const FUNCTIONS: [(&str, usize, Function); 58] = [
 pub(super) fn start(node: &Node) {
     let erlang = node.module("erlang");
     for (name, arity, function) in FUNCTIONS {
-        erlang.function(name, arity, move |me, arguments| async move {
-            function(&me, &arguments).ok_or_else(|| badarg(name, &arguments))
+        erlang.at_once(name, arity, move |me, arguments| {
+            function(me, arguments).ok_or_else(|| badarg(name, arguments))
         });
     }
-    erlang.function("register", 2, async |me, arguments| {
-        processes::register(&me, &arguments)
-    });
-    erlang.function("process_flag", 2, async |me, arguments| {
-        match arguments.as_slice() {
-            [flag, value] if flag.is_atom("trap_exit") => match value.as_bool() {
-                Some(trap) => Ok(Term::from(me.trap_exit(trap))),
-                None => Err(badarg("process_flag", &arguments)),
-            },
-            _ => Err(badarg_because("process_flag", &arguments, "badopt")),
-        }
+    erlang.at_once("register", 2, processes::register);
+    erlang.at_once("process_flag", 2, |me, arguments| match arguments {
+        [flag, value] if flag.is_atom("trap_exit") => match value.as_bool() {
+            Some(trap) => Ok(Term::from(me.trap_exit(trap))),
+            None => Err(badarg("process_flag", arguments)),
+        },
+        _ => Err(badarg_because("process_flag", arguments, "badopt")),
     });
     erlang.function("link", 1, async |me, arguments| match arguments.as_slice() {
         [Term::Pid(pid)] => {
@@ -233,10 +229,8 @@ pub(super) fn start(node: &Node) {
 /// `throw`, `exit`, `error` and `raise`.
 fn raising(node: &Node) {
     let erlang = node.module("erlang");
-    erlang.function("throw", 1, async |_, arguments| {
-        raise(arguments, Exception::Throw)
-    });
-    erlang.function("exit", 1, async |_, arguments| raise(arguments, Exception::Exit));
+    erlang.at_once("throw", 1, |_, arguments| raise(arguments, Exception::Throw));
+    erlang.at_once("exit", 1, |_, arguments| raise(arguments, Exception::Exit));
     erlang.function("exit", 2, async |me, arguments| match arguments.as_slice() {
         [Term::Pid(pid), reason] => {
             // As in Erlang, nobody is told that it could not be sent.
@@ -250,12 +244,9 @@ fn raising(node: &Node) {
         stack: Term::NIL,
     };
     for arity in [1, 2, 3] {
-        erlang.function("error", arity, move |_, mut arguments| async move {
-            arguments.truncate(1);
-            raise(arguments, error)
-        });
+        erlang.at_once("error", arity, move |_, arguments| raise(arguments, error));
     }
-    erlang.function("raise", 3, async |_, arguments| match arguments.as_slice() {
+    erlang.at_once("raise", 3, |_, arguments| match arguments {
         [Term::Atom(class), reason, stack @ Term::List(_)] => {
             let reason = reason.clone();
             match class.as_str() {
@@ -275,11 +266,13 @@ fn raising(node: &Node) {
 
 fn applying(node: &Node) {
     let erlang = node.module("erlang");
-    erlang.function("apply", 3, async |me, arguments| match arguments.as_slice() {
-        [module, function, list] => apply(me, module, function, list).await,
-        _ => Err(badarg("apply", &arguments)),
+    erlang.insert("apply", 3, |me, arguments| match arguments.as_slice() {
+        [module, function, list] => apply(me, module, function, list),
+        _ => Call::Done(Err(badarg("apply", &arguments))),
     });
-    erlang.function("apply", 2, async |me, arguments| apply_fun(me, &arguments).await);
+    erlang.insert("apply", 2, |me, arguments| {
+        apply_fun(me, &arguments).unwrap_or_else(|exception| Call::Done(Err(exception)))
+    });
 }
 
 /// `spawn/3,4`, `spawn_link/3,4` and `spawn_monitor/3,4`, from a process that may soon end.
@@ -358,12 +351,13 @@ fn raised_by(function: &'static str, arguments: &[Term], info: Term) -> Exceptio
     }
 }
 
-fn raise(mut arguments: Vec<Term>, class: impl FnOnce(Term) -> Exception) -> Outcome {
-    Err(class(arguments.pop().unwrap_or(Term::NIL)))
+/// Raises the first argument.
+fn raise(arguments: &[Term], class: impl FnOnce(Term) -> Exception) -> Outcome {
+    Err(class(arguments.first().cloned().unwrap_or(Term::NIL)))
 }
 
 /// `apply(Fun, Arguments)`: what a spawned fun comes as. Only `fun Module:Function/Arity` is more than a name here.
-async fn apply_fun(me: Process, arguments: &[Term]) -> Outcome {
+fn apply_fun(me: Process, arguments: &[Term]) -> Result<Call, Exception> {
     let [fun, list] = arguments else {
         return Err(badarg("apply", arguments));
     };
@@ -378,7 +372,7 @@ async fn apply_fun(me: Process, arguments: &[Term]) -> Outcome {
                 stack: Term::NIL,
             });
         }
-        return apply(me, &Term::from(module), &Term::from(function), list).await;
+        return Ok(apply(me, &Term::from(module), &Term::from(function), list));
     }
     if !matches!(fun, Term::Fun(_)) {
         let entry = (Term::atom("erlang"), Term::atom("apply"), 2, Term::NIL);

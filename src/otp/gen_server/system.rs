@@ -129,7 +129,10 @@ async fn replace(server: &mut impl GenServer, context: &mut Context, from: &Call
     let list = Term::from(vec![server.state()]);
     let (module, function) = (Term::from(module), Term::from(function));
     use crate::node::Exception;
-    match super::super::erpc::apply(me, &module, &function, &list).await {
+    match super::super::erpc::apply(me, &module, &function, &list)
+        .outcome()
+        .await
+    {
         Ok(state) => match server.replace_state(state.clone()) {
             Ok(()) => stated(from, state),
             Err(reason) => failed("error", reason.term().clone()),

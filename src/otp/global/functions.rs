@@ -245,7 +245,7 @@ async fn apply(node: &Node, fun: &Term, arguments: Vec<Term>) -> Outcome {
     };
     let found = target.and_then(|(module, function)| node.function(&module, &function, arguments.len()));
     match found {
-        Some(function) => function(node.process(), arguments).await,
+        Some(function) => function(node.process(), arguments).outcome().await,
         None => Err(Exception::Error {
             reason: Term::atom("undef"),
             stack: Term::from(vec![Term::from((fun.clone(), arguments, Term::NIL))]),

@@ -206,7 +206,7 @@ impl Server {
     fn apply(&self, module: &Atom, function: &Atom, arguments: Vec<Term>) -> Option<Outcome> {
         let node = self.me.node();
         let found = node.function(module, function, arguments.len())?;
-        Some(self.runtime.block_on(found(node.process(), arguments)))
+        Some(self.runtime.block_on(found(node.process(), arguments).outcome()))
     }
 
     /// Prints the prompt, and reads.

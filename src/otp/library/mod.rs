@@ -66,7 +66,7 @@ fn timer(node: &Node) {
     timer.function("tc", 3, async |me, arguments| match arguments.as_slice() {
         [module, function, list] => {
             let before = Instant::now();
-            let value = apply(me, module, function, list).await?;
+            let value = apply(me, module, function, list).outcome().await?;
             Ok(Term::from((before.elapsed().as_micros(), value)))
         }
         _ => Err(function_clause("timer", "tc", &arguments)),
