@@ -132,6 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             Poll::Pending if self.connection.missing() == 0 && !input.is_empty() => None,
             Poll::Pending => return Ok(None),
         };
+        router.begin();
         let mut count = 0;
         while let Some(control) = self.connection.handle_input(now, input)? {
             done.get_or_insert(0);

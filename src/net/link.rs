@@ -48,6 +48,9 @@ impl Default for LinkOptions {
 
 /// Takes what comes in over a connection.
 pub trait Router: Send {
+    /// The messages that follow have come with one read.
+    fn begin(&mut self) {}
+
     /// A message, in the order in which it was sent. Must not block.
     fn control(&mut self, control: Control);
 }

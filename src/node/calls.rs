@@ -7,14 +7,15 @@
 //! Who no longer waits leaves nothing here, and an answer that comes later has the monitor taken away, as one for a process that has
 //! ended.
 
-use std::collections::hash_map::Entry;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::connections::Connection;
-use super::{DownReason, HashMap, Node, SpawnError, net};
+use super::signal::Outbox;
+use super::{DownReason, HashMap, Node, SendError, SpawnError, net};
 use crate::dist::control::{Control, DemonitorP, MonitorPExit, Monitored, SpawnReply, SpawnRequest};
 use crate::etf::{Atoms, RawTerm};
 use crate::term::{Atom, Pid, Reference};
@@ -32,84 +33,125 @@ pub(crate) enum CallFailure {
 
 type Result<T> = std::result::Result<T, CallFailure>;
 
-/// The calls over one connection, by the references of their requests; `None` once the connection is gone.
-#[derive(Debug)]
-pub(crate) struct Calls(Mutex<Option<HashMap<Reference, Pending>>>);
+/// The calls over one connection, by the references of their requests.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether the connection has ended.
+    over: bool,
+    pending: HashMap<Reference, Pending>,
+}
 
 #[derive(Debug)]
 struct Pending {
-    /// The process that runs the function, once that is known.
-    pid: Option<Pid>,
-    /// Takes the reason for which it ends.
-    tell: oneshot::Sender<Result<RawTerm>>,
+    stage: Stage,
+    /// Who waits.
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Asked,
+    /// The process that runs the function.
+    Running(Pid),
+    /// The reason for which it has ended.
+    Over(Result<RawTerm>),
+}
+
+impl Pending {
+    fn end(&mut self, result: Result<RawTerm>, out: &mut Outbox) {
+        self.stage = Stage::Over(result);
+        if let Some(waker) = self.waker.take() {
+            out.wake(waker);
+        }
+    }
 }
 
 impl Calls {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Some(HashMap::default())))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<Reference, Pending>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a call, and gives what its result comes through. Nothing when the connection is gone.
-    fn begin(&self, reference: Reference) -> Option<oneshot::Receiver<Result<RawTerm>>> {
-        let (tell, result) = oneshot::channel();
-        let pending = Pending { pid: None, tell };
-        self.lock().as_mut()?.insert(reference, pending);
-        Some(result)
+    /// Notes a call; `false` when the connection has ended.
+    fn begin(&self, reference: Reference) -> bool {
+        let mut calls = self.lock();
+        let pending = Pending {
+            stage: Stage::Asked,
+            waker: None,
+        };
+        if !calls.over {
+            calls.pending.insert(reference, pending);
+        }
+        !calls.over
+    }
+
+    /// Ready when the call has a result.
+    fn poll(&self, cx: &mut Context<'_>, reference: &Reference) -> Poll<()> {
+        match self.lock().pending.get_mut(reference) {
+            Some(Pending {
+                stage: Stage::Asked | Stage::Running(_),
+                waker,
+            }) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Forgets the call, and says how far it has come.
+    fn take(&self, reference: &Reference) -> Option<Stage> {
+        let pending = self.lock().pending.remove(reference)?;
+        Some(pending.stage)
     }
 
     /// A spawn request is answered; whether it was for a call that somebody waits for.
-    pub(super) fn spawned(&self, reply: &SpawnReply) -> bool {
+    pub(super) fn spawned(&self, reply: &SpawnReply, out: &mut Outbox) -> bool {
         let mut calls = self.lock();
-        let Some(Entry::Occupied(mut call)) =
-            calls.as_mut().map(|calls| calls.entry(reply.reference.clone()))
-        else {
+        let Some(call) = calls.pending.get_mut(&reply.reference) else {
             return false;
         };
         match &reply.result {
-            Ok(pid) => call.get_mut().pid = Some(pid.clone()),
+            Ok(pid) => call.stage = Stage::Running(pid.clone()),
             Err(reason) => {
-                let refused = CallFailure::Spawn(SpawnError::Refused(reason.clone()));
-                let _ = call.remove().tell.send(Err(refused));
+                let refused = SpawnError::Refused(reason.clone());
+                call.end(Err(CallFailure::Spawn(refused)), out);
             }
         }
         true
     }
 
     /// A process has ended; whether it ran a call that somebody waits for.
-    pub(super) fn ended(&self, down: &MonitorPExit) -> bool {
-        let call = self
-            .lock()
-            .as_mut()
-            .and_then(|calls| calls.remove(&down.reference));
-        let Some(call) = call else { return false };
-        let _ = call.tell.send(Ok(down.reason.clone()));
+    pub(super) fn ended(&self, down: &MonitorPExit, out: &mut Outbox) -> bool {
+        let mut calls = self.lock();
+        let Some(call) = calls.pending.get_mut(&down.reference) else {
+            return false;
+        };
+        call.end(Ok(down.reason.clone()), out);
         true
     }
 
-    /// The connection has ended, from this side for that reason if from this side.
-    pub(super) fn disconnected(&self, closing: Option<DownReason>) {
-        for (_, call) in self.lock().take().into_iter().flatten() {
-            let _ = call.tell.send(Err(match call.pid {
+    /// The connection has ended, for that reason if from this side.
+    pub(super) fn disconnected(&self, closing: Option<DownReason>, out: &mut Outbox) {
+        let mut calls = self.lock();
+        calls.over = true;
+        for call in calls.pending.values_mut() {
+            let failure = match call.stage {
+                Stage::Over(_) => continue,
                 _ if closing == Some(DownReason::NetKernelTerminated) => CallFailure::Stopped,
-                None => CallFailure::Spawn(SpawnError::NoConnection),
-                Some(_) => CallFailure::NoConnection,
-            }));
+                Stage::Asked => CallFailure::Spawn(SpawnError::NoConnection),
+                Stage::Running(_) => CallFailure::NoConnection,
+            };
+            call.end(Err(failure), out);
         }
-    }
-
-    /// Nobody waits any more; the process that runs the function, if that is known and has not ended.
-    fn give_up(&self, reference: &Reference) -> Option<Pid> {
-        self.lock().as_mut()?.remove(reference)?.pid
     }
 
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lock().as_ref().map_or(0, HashMap::len)
+        self.lock().pending.len()
     }
 }
 
@@ -128,20 +170,16 @@ impl Node {
             Bytes::from_static(b"\x6c\x00\x00\x00\x01\x77\x07monitor\x6a"),
             Atoms::NONE,
         );
-        let not_begun = |error| CallFailure::Spawn(error);
-        let route = self.route_to(peer).await;
-        let Some(via) = route.map_err(|error| not_begun(super::SendError::from(error).into()))? else {
-            return Err(not_begun(SpawnError::NoConnection));
-        };
+        let lost = || CallFailure::Spawn(SpawnError::NoConnection);
+        let route = self.route_to(peer).await.map_err(SendError::from);
+        let via = route
+            .map_err(|error| CallFailure::Spawn(error.into()))?
+            .ok_or_else(lost)?;
         let (from, reference) = (self.unused_pid(), self.make_ref());
-        let result = via.calls.begin(reference.clone());
-        let result = result.ok_or(not_begun(SpawnError::NoConnection))?;
-        let mut waiting = Waiting {
-            via,
-            from,
-            reference,
-            result,
-        };
+        if !via.calls.begin(reference.clone()) {
+            return Err(lost());
+        }
+        let waiting = Waiting { via, from, reference };
         let request = SpawnRequest {
             reference: waiting.reference.clone(),
             from: waiting.from.clone(),
@@ -154,15 +192,18 @@ impl Node {
             arguments,
         };
         let request = Control::SpawnRequest(Box::new(request));
-        waiting.via.outbound.send(request).await.map_err(|error| {
-            not_begun(match error {
-                net::SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
-                net::SendError::Closed | net::SendError::Busy => SpawnError::NoConnection,
-            })
+        let sent = waiting.via.outbound.send(request).await;
+        sent.map_err(|error| match error {
+            net::SendError::Unsendable(_) => {
+                CallFailure::Spawn(SpawnError::Refused(Atom::from_static("notsup")))
+            }
+            net::SendError::Closed | net::SendError::Busy => lost(),
         })?;
-        (&mut waiting.result)
-            .await
-            .unwrap_or(Err(CallFailure::NoConnection))
+        poll_fn(|cx| waiting.via.calls.poll(cx, &waiting.reference)).await;
+        match waiting.via.calls.take(&waiting.reference) {
+            Some(Stage::Over(result)) => result,
+            _ => Err(CallFailure::NoConnection),
+        }
     }
 }
 
@@ -171,13 +212,12 @@ struct Waiting {
     via: Arc<Connection>,
     from: Pid,
     reference: Reference,
-    result: oneshot::Receiver<Result<RawTerm>>,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // Also where it has its result: then there is none of it left.
-        if let Some(pid) = self.via.calls.give_up(&self.reference) {
+        // Nothing is left of it if it has its result.
+        if let Some(Stage::Running(pid)) = self.via.calls.take(&self.reference) {
             let demonitor = DemonitorP {
                 from: self.from.clone(),
                 to: Monitored::Pid(pid),

@@ -392,7 +392,7 @@ impl Connections {
             peer,
             outbound,
             attached: Mutex::new(Some(HashSet::default())),
-            calls: Calls::new(),
+            calls: Calls::default(),
             named: Mutex::new(HashMap::default()),
             closing: OnceLock::new(),
             gone: watch::Sender::new(false),

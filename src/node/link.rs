@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::connections::{AttemptId, Connection, Connections, Incoming};
 use super::naming::GivenName;
-use super::signal::Outbox;
+use super::signal::{Outbox, Wakes};
 use super::{ConnectError, DownReason, Node};
 use crate::dist::control::Control;
 use crate::dist::handshake::{Dialed, HandshakeError, Local, LocalName, Refusal};
@@ -359,6 +359,10 @@ struct Route {
 }
 
 impl Router for Route {
+    fn begin(&mut self) {
+        self.out.wakes = Wakes::OneAndTogether;
+    }
+
     fn control(&mut self, signal: Control) {
         let Self {
             node,

@@ -840,8 +840,8 @@ impl Node {
                 }
                 return;
             }
-            Control::SpawnReply(reply) if via.is_some_and(|via| via.calls.spawned(&reply)) => return,
-            Control::MonitorPExit(down) if via.is_some_and(|via| via.calls.ended(&down)) => return,
+            Control::SpawnReply(reply) if via.is_some_and(|via| via.calls.spawned(&reply, out)) => return,
+            Control::MonitorPExit(down) if via.is_some_and(|via| via.calls.ended(&down, out)) => return,
             signal => signal,
         };
         let cell = match signal::receiver(&signal) {
@@ -865,7 +865,7 @@ impl Node {
     /// The connection has ended: every link and monitor over it fires, then everybody is told.
     fn connection_down(&self, connection: &Arc<Connection>, reason: DownReason) {
         let mut out = Outbox::default();
-        connection.calls.disconnected(connection.closing());
+        connection.calls.disconnected(connection.closing(), &mut out);
         for number in connection.ended() {
             if let Some(cell) = self.0.table.get(number) {
                 cell.disconnected(connection, &mut out);

@@ -4,7 +4,9 @@
 //! exchange the very messages that they would exchange over a connection, so that both kinds of pair behave alike.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use super::cell;
 use super::connections::Connection;
@@ -25,6 +27,20 @@ pub(crate) struct Outbox {
     pub(crate) ended: Vec<Ended>,
     /// Processes whose spawn requests are answered, so that they may begin.
     pub(crate) starts: VecDeque<Start>,
+    /// When those are woken who wait for what has come.
+    pub(crate) wakes: Wakes,
+}
+
+/// When tasks are woken that wait for what has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Wakes {
+    /// Each at once.
+    #[default]
+    Each,
+    /// The next at once, the others together: for what comes with one read.
+    OneAndTogether,
+    /// Together, when nothing else is left to do.
+    Together,
 }
 
 /// A process that has just ended, to be taken off the node's tables.
@@ -35,6 +51,23 @@ pub(crate) struct Ended {
 }
 
 impl Outbox {
+    /// Wakes a task that waits for what has just come.
+    ///
+    /// A worker of the runtime wakes another thread for every task but the first that it wakes; that finds little to do, and sleeps again. Those that
+    /// are woken together it wakes when it has nothing else to do, or at the latest when it looks for what there is to read.
+    pub(crate) fn wake(&mut self, waker: Waker) {
+        match self.wakes {
+            Wakes::Each => waker.wake(),
+            Wakes::OneAndTogether => {
+                self.wakes = Wakes::Together;
+                waker.wake();
+            }
+            Wakes::Together => {
+                let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
+            }
+        }
+    }
+
     /// With one signal in it, for a process of this node.
     pub(crate) fn of(signal: Control) -> Self {
         let mut out = Self::default();

@@ -3,10 +3,9 @@
 //! The answer goes out before the new process does anything, and always: also for a function that does not exist, whose
 //! process then ends with `undef`, as on a BEAM node.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-
-use tokio::sync::oneshot;
 
 use super::cell::{Birth, Cell, SpawnFailure};
 use super::connections::Connection;
@@ -158,30 +157,33 @@ impl Process {
             arguments,
         };
         let via = self.node().route_to(&node).await.map_err(SendError::from)?;
-        let mut asked = Asked::new(self, &reference, via)?;
+        if !self.cell().spawning(reference.clone(), via.as_ref()) {
+            return Err(SpawnError::NoConnection);
+        }
+        let _asked = Asked {
+            me: self,
+            reference: &reference,
+        };
         let request = Control::SpawnRequest(Box::new(request));
-        let sent = match &asked.via {
+        let sent = match &via {
             Some(via) => via.outbound.send(request).await,
             None => {
                 self.node().deliver(Outbox::of(request));
                 Ok(())
             }
         };
-        if let Err(error) = sent {
-            self.cell().not_spawning(&reference);
-            return Err(match error {
-                net::SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
-                net::SendError::Closed | net::SendError::Busy => SpawnError::NoConnection,
-            });
-        }
-        match (&mut asked.answer).await {
-            Ok(Ok(pid)) => Ok(Spawned {
+        sent.map_err(|error| match error {
+            net::SendError::Unsendable(_) => SpawnError::Refused(Atom::from_static("notsup")),
+            net::SendError::Closed | net::SendError::Busy => SpawnError::NoConnection,
+        })?;
+        match poll_fn(|cx| self.cell().poll_spawned(cx, &reference)).await {
+            Some(Ok(pid)) => Ok(Spawned {
                 pid,
                 monitor: options.monitor.then(|| reference.clone()),
             }),
-            Ok(Err(SpawnFailure::Refused(reason))) => Err(SpawnError::Refused(reason)),
-            Ok(Err(SpawnFailure::NoConnection)) => Err(SpawnError::NoConnection),
-            Err(_) => Err(SendError::Exited.into()),
+            Some(Err(SpawnFailure::Refused(reason))) => Err(SpawnError::Refused(reason)),
+            Some(Err(SpawnFailure::NoConnection)) => Err(SpawnError::NoConnection),
+            None => Err(SendError::Exited.into()),
         }
     }
 }
@@ -190,39 +192,13 @@ impl Process {
 struct Asked<'a> {
     me: &'a Process,
     reference: &'a Reference,
-    via: Option<Arc<Connection>>,
-    answer: oneshot::Receiver<Result<Pid, SpawnFailure>>,
-}
-
-impl<'a> Asked<'a> {
-    fn new(
-        me: &'a Process,
-        reference: &'a Reference,
-        via: Option<Arc<Connection>>,
-    ) -> Result<Self, SpawnError> {
-        let answer = me
-            .cell()
-            .spawning(reference.clone(), via.as_ref())
-            .ok_or(SpawnError::NoConnection)?;
-        Ok(Self {
-            me,
-            reference,
-            via,
-            answer,
-        })
-    }
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.answer.close();
-        if let Ok(Ok(pid)) = self.answer.try_recv() {
-            let mut out = Outbox::default();
-            self.me
-                .cell()
-                .give_up(&pid, self.reference, self.via.as_ref(), &mut out);
-            self.me.node().deliver(out);
-        }
+        let mut out = Outbox::default();
+        self.me.cell().give_up(self.reference, &mut out);
+        self.me.node().deliver(out);
     }
 }
 

@@ -11,7 +11,6 @@ mod signals;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
-use tokio::sync::oneshot;
 use tracing::error;
 
 use super::HashMap;
@@ -69,7 +68,7 @@ struct State {
     /// Monitors that others hold on this process.
     watchers: HashMap<Reference, Watcher>,
     aliases: HashMap<Reference, AliasKind>,
-    /// Spawn requests that have no answer yet.
+    /// Spawn requests whose callers have no answer yet.
     spawning: HashMap<Reference, Spawning>,
     /// Connections whose end is to be told, and how often.
     node_monitors: Vec<(Arc<Connection>, usize)>,
@@ -101,8 +100,10 @@ pub(crate) struct Telling {
 #[derive(Debug)]
 struct Spawning {
     via: Option<Arc<Connection>>,
-    /// Tells the caller; gone when the caller no longer waits.
-    tell: oneshot::Sender<Result<Pid, SpawnFailure>>,
+    /// What it came to, until the caller has seen it.
+    outcome: Option<Result<Pid, SpawnFailure>>,
+    /// The caller.
+    waker: Option<Waker>,
 }
 
 /// What there is to know of a process.
@@ -301,7 +302,7 @@ impl Cell {
             return self.end(state, reason("killed"), out);
         }
         if let Some(waker) = state.receiver.take() {
-            waker.wake();
+            out.wake(waker);
         }
     }
 
@@ -311,7 +312,11 @@ impl Cell {
         }
         state.mailbox.clear();
         state.aliases = HashMap::default();
-        state.spawning = HashMap::default();
+        for spawning in std::mem::take(&mut state.spawning).into_values() {
+            if let Some(waker) = spawning.waker {
+                out.wake(waker);
+            }
+        }
         state.node_monitors = Vec::new();
         out.ended.push(Ended {
             number: self.number,
@@ -348,7 +353,7 @@ impl Cell {
         }
         state.exited = Some(reason);
         for waker in [state.receiver.take(), state.task.take()].into_iter().flatten() {
-            waker.wake();
+            out.wake(waker);
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
-
 use super::{
     AliasKind, Cell, Item, Message, Monitor, Monitored, Outbox, Place, ProcessInfo, RegisterError,
     SpawnFailure, Spawning, State, Telling, Watcher, reason, set_waker,
@@ -287,54 +285,68 @@ impl Cell {
         self.lock().aliases.contains_key(reference)
     }
 
-    /// Notes a spawn request, and gives what its answer comes through. Nothing when the process has ended, or the connection.
-    pub(crate) fn spawning(
-        &self,
-        reference: Reference,
-        via: Option<&Arc<Connection>>,
-    ) -> Option<oneshot::Receiver<Result<Pid, SpawnFailure>>> {
+    /// Notes a spawn request, whose answer [`poll_spawned`](Self::poll_spawned) gives. `false` when the process has ended, or the connection.
+    pub(crate) fn spawning(&self, reference: Reference, via: Option<&Arc<Connection>>) -> bool {
         let mut state = self.lock();
         if state.exited.is_some() || !self.attach(&mut state, via) {
-            return None;
+            return false;
         }
-        let (tell, answer) = oneshot::channel();
-        let via = via.cloned();
-        state.spawning.insert(reference, Spawning { via, tell });
-        Some(answer)
+        let spawning = Spawning {
+            via: via.cloned(),
+            outcome: None,
+            waker: None,
+        };
+        state.spawning.insert(reference, spawning);
+        true
     }
 
-    /// The answer to a spawn request has come, and nobody has waited for it: nothing of the new process stays here.
-    pub(crate) fn give_up(
+    /// Ready with the answer to a spawn request, once, and with `None` when the process has ended.
+    pub(crate) fn poll_spawned(
         &self,
-        pid: &Pid,
+        cx: &mut Context<'_>,
         reference: &Reference,
-        via: Option<&Arc<Connection>>,
-        out: &mut Outbox,
-    ) {
+    ) -> Poll<Option<Result<Pid, SpawnFailure>>> {
         let mut state = self.lock();
+        let Some(spawning) = state.spawning.get_mut(reference) else {
+            return Poll::Ready(None);
+        };
+        if spawning.outcome.is_none() {
+            set_waker(&mut spawning.waker, cx);
+            return Poll::Pending;
+        }
+        let spawning = state.spawning.remove(reference);
+        Poll::Ready(spawning.and_then(|spawning| spawning.outcome))
+    }
+
+    /// Nobody waits for the answer to a spawn request any more. If it has come, nothing of the new process stays here.
+    pub(crate) fn give_up(&self, reference: &Reference, out: &mut Outbox) {
+        let mut state = self.lock();
+        let Some(Spawning {
+            via,
+            outcome: Some(Ok(pid)),
+            ..
+        }) = state.spawning.remove(reference)
+        else {
+            return;
+        };
         // Its end may have been told already.
         if !self.unmonitor(&mut state, reference, out) {
             flush(&mut state, |message| is_down(message, reference));
         }
-        if state.links.exited(pid).is_none() {
+        if state.links.exited(&pid).is_none() {
             flush(
                 &mut state,
-                |message| matches!(message, Message::Exit(exit) if exit.from == *pid),
+                |message| matches!(message, Message::Exit(exit) if exit.from == pid),
             );
         } else {
             let exit = Exit {
                 from: self.pid.clone(),
-                to: pid.clone(),
+                to: pid,
                 token: None,
                 reason: reason("abandoned"),
             };
-            out.push(Control::Exit(exit), via);
+            out.push(Control::Exit(exit), via.as_ref());
         }
-    }
-
-    /// The request could not be sent.
-    pub(crate) fn not_spawning(&self, reference: &Reference) {
-        self.lock().spawning.remove(reference);
     }
 
     pub(crate) fn info(&self) -> Option<ProcessInfo> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Cell, Monitor, Monitored, Outbox, SpawnFailure, State, Watcher, is_atom, reason};
+use super::{Cell, Monitor, Monitored, Outbox, SpawnFailure, Spawning, State, Watcher, is_atom, reason};
 use crate::dist::control::{Control, DemonitorP, Exit, Send, SpawnReply, Target, UnlinkIdAck};
 use crate::etf::RawTerm;
 use crate::node::alias::Until;
@@ -107,8 +107,10 @@ impl Cell {
         for reference in fired {
             self.fire(&mut state, reference, reason("noconnection"), out);
         }
-        for (_, spawning) in state.spawning.extract_if(|_, spawning| over(&spawning.via)) {
-            let _ = spawning.tell.send(Err(SpawnFailure::NoConnection));
+        for spawning in state.spawning.values_mut() {
+            if over(&spawning.via) && spawning.outcome.is_none() {
+                spawning.answer(Err(SpawnFailure::NoConnection), out);
+            }
         }
         for (from, priority) in state.links.disconnected(connection) {
             if state.exited.is_some() {
@@ -179,13 +181,11 @@ impl Cell {
 
     /// The answer to a spawn request of this process.
     fn spawned(&self, state: &mut State, reply: SpawnReply, via: Option<&Arc<Connection>>, out: &mut Outbox) {
-        let Some(spawning) = state.spawning.remove(&reply.reference) else {
+        let spawning = state.spawning.get_mut(&reply.reference);
+        let Some(spawning) = spawning.filter(|spawning| spawning.outcome.is_none()) else {
             return abandon(&self.pid, reply, via, out);
         };
-        let outcome = reply.result.clone().map_err(SpawnFailure::Refused);
-        if let Err(_unheard) = spawning.tell.send(outcome) {
-            return abandon(&self.pid, reply, via, out);
-        }
+        spawning.answer(reply.result.clone().map_err(SpawnFailure::Refused), out);
         if let Ok(pid) = reply.result {
             if reply.linked {
                 state.links.linked_by(pid.clone(), via);
@@ -202,6 +202,15 @@ impl Cell {
                     },
                 );
             }
+        }
+    }
+}
+
+impl Spawning {
+    fn answer(&mut self, outcome: Result<Pid, SpawnFailure>, out: &mut Outbox) {
+        self.outcome = Some(outcome);
+        if let Some(waker) = self.waker.take() {
+            out.wake(waker);
         }
     }
 }
