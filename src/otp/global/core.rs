@@ -22,7 +22,7 @@ use super::locker::Locker;
 use super::message::{self, Operation};
 use super::partitions::{Loss, Losses};
 use super::registrar::{Change, Registrar};
-use super::sessions::{Session, Theirs};
+use super::sessions::{Session, Stranger, Theirs};
 use super::tables::{Entry, Locks, Names};
 use crate::otp::call::Caller;
 use crate::term::{Atom, Pid, Term};
@@ -166,8 +166,10 @@ pub(super) struct Core {
     pub(super) connected: HashSet<Atom>,
     pub(super) synced: HashSet<Atom>,
     pub(super) sessions: HashMap<Atom, Session>,
-    /// Those that say they know us, and that we do not know, with the timers that end our patience.
-    pub(super) strangers: HashMap<Atom, u64>,
+    /// Those that say they know us, and that we did not know then.
+    pub(super) strangers: HashMap<Atom, Stranger>,
+    /// How often names were changed here, on whomever's behalf.
+    pub(super) changes: u64,
     /// Those that are to be connected to anew.
     pub(super) estranged: HashSet<Atom>,
     /// Those whose old connection has been ended for a new one: its end says nothing.
@@ -201,6 +203,7 @@ impl Core {
             synced: HashSet::new(),
             sessions: HashMap::new(),
             strangers: HashMap::new(),
+            changes: 0,
             estranged: HashSet::new(),
             renewed: HashSet::new(),
             syncers: Vec::new(),
@@ -484,6 +487,7 @@ impl Core {
                 if !self.may_change(&name, &registrar) {
                     return Some(Term::atom("yes"));
                 }
+                self.changes += 1;
                 let held = held(self);
                 let external = tuple
                     .get(4)
@@ -496,6 +500,7 @@ impl Core {
             }
             ("unregister", 2) => {
                 if self.may_change(&name, &registrar) {
+                    self.changes += 1;
                     self.delete(&name);
                 }
                 Some(Term::atom("ok"))

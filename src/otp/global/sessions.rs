@@ -57,6 +57,15 @@ pub(super) struct Theirs {
     pub(super) external: Term,
 }
 
+/// A node that says it knows us.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    /// The timer that ends our patience.
+    timer: u64,
+    /// How many changes of names there had been when it said so first. It knows nothing of those that came after.
+    changes: u64,
+}
+
 impl Core {
     pub(super) fn begin_session(&mut self, node: &Atom) {
         if self.known.contains_key(node) || self.sessions.contains_key(node) {
@@ -361,6 +370,7 @@ impl Core {
         let news = self.new_nodes(&operations, &theirs.external, &peers, version, lock);
         self.pending.remove(node);
         self.cancel(node, news);
+        self.strangers.remove(node);
         self.add_known(&peers);
         self.synced.insert(node.clone());
     }
@@ -422,7 +432,14 @@ impl Core {
                 Some(_) => {}
                 None => {
                     self.known.insert(node.clone(), *version);
-                    self.strangers.remove(node);
+                    // One that has missed a change is still to be connected to anew.
+                    if self
+                        .strangers
+                        .get(node)
+                        .is_some_and(|one| one.changes == self.changes)
+                    {
+                        self.strangers.remove(node);
+                    }
                     added.push(node.clone());
                 }
             }
@@ -470,22 +487,25 @@ impl Core {
     // Strangers
 
     fn patience(&mut self, node: &Atom, after: Duration) {
-        let number = self.count();
-        self.strangers.insert(node.clone(), number);
-        let timer = Timer::Stranger(number);
+        let timer = self.count();
+        let before = self.strangers.get(node).map(|one| one.changes);
+        let changes = before.unwrap_or(self.changes);
+        self.strangers.insert(node.clone(), Stranger { timer, changes });
+        let timer = Timer::Stranger(timer);
         self.push(Output::Timer { timer, after });
     }
 
     /// A node that knows us is still not known to us: what should have told us of it came before its connection was lost and made
-    /// again, or never. It is left without a word to others and connected to anew, so that there is a session.
+    /// again, or never. Or it was not known when a name changed here. It is left without a word to others and connected to anew, so that there
+    /// is a session.
     pub(super) fn stranger_timer(&mut self, number: u64) {
-        let is_it = |&(_, found): &(&Atom, &u64)| *found == number;
+        let is_it = |(_, one): &(&Atom, &Stranger)| one.timer == number;
         let Some(node) = self.strangers.iter().find(is_it).map(|(node, _)| node.clone()) else {
             return;
         };
         self.strangers.remove(&node);
         if self.estranged.insert(node.clone()) {
-            tracing::info!(%node, "global: the node knows us and is not known here: connecting anew");
+            tracing::info!(%node, "global: the node knew us and was not known here: connecting anew");
             let us = self.node().clone();
             self.info(&node, (Term::atom("remove_connection"), us));
             self.lose(&node, Loss::Removed);
