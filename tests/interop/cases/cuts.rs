@@ -217,7 +217,7 @@ async fn compare(bed: &Bed, plan: &Plan) {
     if let Some(why) = plan.untried(bed.release()) {
         return bed.note(why).await;
     }
-    let theirs = play(&bed.with_beam_subject(), plan).await;
+    let theirs = measure(bed, plan).await;
     let ours = play(bed, plan).await;
     let differences: Vec<String> = theirs
         .iter()
@@ -233,6 +233,20 @@ async fn compare(bed: &Bed, plan: &Plan) {
     for (what, seen) in &ours {
         assert!(!seen.starts_with("{otherwise"), "{what}: {seen}");
     }
+}
+
+/// What a play with a BEAM node as the subject leaves. One that leaves BEAM nodes without names when all is whole again, which OTP 27 and
+/// later do by themselves now and then (`docs/cluster.md`), measures nothing and is played once more.
+async fn measure(bed: &Bed, plan: &Plan) -> Notes {
+    let bed = bed.with_beam_subject();
+    let notes = play(&bed, plan).await;
+    let lost = |(what, seen): &(String, String)| what == "healed" && seen.starts_with("{otherwise");
+    if !notes.iter().any(lost) {
+        return notes;
+    }
+    bed.note("BEAM nodes alone have lost names after a cut: played once more")
+        .await;
+    play(&bed, plan).await
 }
 
 /// What was noted in a play, with what each note is.
