@@ -39,11 +39,25 @@ impl From<io::Error> for SetupError {
 #[cfg(target_os = "linux")]
 const NOT_SENT: u32 = 128 * 1024;
 
+/// How much it may hold of what a peer on the same host has sent and we have not read, on Linux, where it is doubled for what the system itself
+/// takes. A small message waits for all that lies there, up to 33 MB otherwise. From another host it is as much as the distance
+/// needs, which the system finds out.
+#[cfg(target_os = "linux")]
+const NOT_READ: usize = 512 * 1024;
+
 /// Makes a fresh stream send each message at once, and hold little back.
 pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT)?;
+    {
+        let socket = SockRef::from(stream);
+        socket.set_tcp_notsent_lowat(NOT_SENT)?;
+        if let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr())
+            && (peer.ip().to_canonical().is_loopback() || peer.ip() == own.ip())
+        {
+            socket.set_recv_buffer_size(NOT_READ)?;
+        }
+    }
     Ok(())
 }
 
