@@ -23,6 +23,8 @@ pub struct Process {
     cell: Arc<Cell>,
     /// Whether the end of the handle is the end of the process. Not so where a task stands behind it, which ends it.
     owns: bool,
+    /// How many functions have called one another for it since its task was begun.
+    pub(crate) nesting: u8,
 }
 
 /// How a monitor is to be; as the options of `erlang:monitor/3`.
@@ -111,12 +113,15 @@ impl Process {
             node,
             cell,
             owns: true,
+            nesting: 0,
         }
     }
 
     /// Another handle, to send as this process, which does not end it.
     pub(crate) fn handle(&self) -> Self {
-        Self::new(self.node.clone(), Arc::clone(&self.cell)).disown()
+        let mut handle = Self::new(self.node.clone(), Arc::clone(&self.cell)).disown();
+        handle.nesting = self.nesting;
+        handle
     }
 
     /// Runs `body` as this process, which ends with it.

@@ -5,8 +5,11 @@
 //! documented only by their use in the module `erpc`.
 
 use crate::etf::RawTerm;
-use crate::node::{Call, Exception, Node, Outcome, Process};
+use crate::node::{Call, Exception, Function, Node, Outcome, Process};
 use crate::term::{Atom, Term};
+use std::future::pending;
+use std::panic::resume_unwind;
+use tokio::task::JoinSet;
 
 pub(super) fn start(node: &Node) {
     let erpc = node.module("erpc");
@@ -107,9 +110,32 @@ pub(super) fn apply(me: Process, module: &Term, function: &Term, arguments: &Ter
         return Call::Done(Err(Exception::error(reason, module, function, &arguments)));
     }
     match me.node().function(module, function, arguments.len()) {
-        Some(found) => found(me, arguments),
+        Some(found) => called(me, found, arguments),
         None => Call::Done(Err(Exception::undef(module, function, &arguments))),
     }
+}
+
+/// How many functions may call one another, `apply(erlang, apply, [erlang, apply, …])` say, on one stack.
+const MAX_NESTING: u8 = 32;
+
+/// Calls the function, in a task of its own where the stack would get too deep: how deep calls are nested, others say.
+fn called(mut me: Process, function: Function, arguments: Vec<Term>) -> Call {
+    if me.nesting < MAX_NESTING {
+        me.nesting += 1;
+        return function(me, arguments);
+    }
+    me.nesting = 0;
+    Call::Running(Box::pin(async move {
+        // It ends with who waits for it.
+        let mut task = JoinSet::new();
+        task.spawn(async move { function(me, arguments).outcome().await });
+        match task.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The runtime goes.
+            _ => pending().await,
+        }
+    }))
 }
 
 fn badarg(function: &'static str, arguments: &[Term]) -> Exception {

@@ -214,6 +214,30 @@ async fn a_function_that_is_done_at_once_is_a_process_too() {
     assert_eq!(message.term().unwrap(), Term::from(spawned.pid));
 }
 
+/// A stack would not have room for it.
+#[tokio::test]
+async fn calls_within_calls_are_nested_to_any_depth() {
+    const DEPTH: usize = 10_000;
+    let [a, b] = pair().await;
+    let rpc = a.rpc(b.name().clone());
+    for (module, function) in [("erlang", "apply"), ("timer", "tc"), ("erpc", "execute_cast")] {
+        let innermost = vec![Term::atom("erlang"), Term::atom("node"), Term::NIL];
+        let nested = (0..DEPTH).fold(innermost, |inner, _| {
+            vec![Term::atom(module), Term::atom(function), Term::from(inner)]
+        });
+        let call = rpc.call(module, function, nested);
+        let mut value = tokio::time::timeout(Duration::from_secs(60), call)
+            .await
+            .expect("it takes over a minute")
+            .unwrap();
+        // `timer:tc` gives the time and the value.
+        while let Some([_, inner]) = value.as_tuple().and_then(|tuple| tuple.array()) {
+            value = inner;
+        }
+        assert_eq!(value, Term::from(b.name().clone()));
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_is_given_up_is_no_longer_monitored() {
     let [a, b] = pair().await;
