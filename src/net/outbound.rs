@@ -272,7 +272,7 @@ impl Outbound {
         if busy {
             self.set_busy(true);
         }
-        let written = state.write_in_place();
+        let written = state.write_in_place(control);
         let driver = if written { None } else { state.driver.take() };
         drop(state);
         if let Some(driver) = driver {
@@ -379,8 +379,11 @@ impl Outbound {
 
 impl State {
     /// Writes in the place of the driver, if that waits and this answers what it has read last. `false` if the driver is to write.
-    fn write_in_place(&mut self) -> bool {
-        let answers = std::mem::take(&mut self.question) && self.bytes() <= ANSWER;
+    fn write_in_place(&mut self, control: &Control) -> bool {
+        use Control::{DemonitorP, Link, MonitorP, Unlink};
+        // These are mostly followed by more.
+        let alone = !matches!(control, Link(_) | Unlink(_) | MonitorP(_) | DemonitorP(_));
+        let answers = alone && std::mem::take(&mut self.question) && self.bytes() <= ANSWER;
         let (Some(driver), Some(in_place), true) = (&self.driver, &self.in_place, answers) else {
             return false;
         };

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::dist::arbitration::{Held, Verdict, incoming};
-use crate::dist::control::{Send, Target};
+use crate::dist::control::{self, Send, Target};
 use crate::dist::handshake::{Dialed, HandshakeError, LengthPrefix, Local, LocalName, Step};
 use crate::dist::{Control, Cookie, Flags, NodeName, Ticks};
 use crate::etf::RawTerm;
 use crate::term;
-use crate::term::{Atom, Pid, Term};
+use crate::term::{Atom, Pid, Reference, Term};
 use bytes::Bytes;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -701,7 +701,11 @@ async fn who_answers_a_question_that_came_alone_writes_the_answer() {
     tokio::spawn(driver.run(move |control| asked.send(number(&control)).unwrap()));
     let (asking, driver) = two.open(LinkOptions::default());
     let (told, mut heard) = unbounded_channel();
-    tokio::spawn(driver.run(move |control| told.send(number(&control)).unwrap()));
+    tokio::spawn(driver.run(move |control: Control| {
+        if control.payload().is_some() {
+            told.send(number(&control)).unwrap();
+        }
+    }));
     let writes = || writes.load(Ordering::Relaxed);
 
     asking.send(numbered(0, 1)).await.unwrap();
@@ -716,6 +720,23 @@ async fn who_answers_a_question_that_came_alone_writes_the_answer() {
         assert_eq!(heard.recv().await, Some(answer));
     }
 
+    // What a monitor is for follows it, and goes with it.
+    asking.send(numbered(0, 1)).await.unwrap();
+    questions.recv().await.unwrap();
+    let before = writes();
+    let [from, to] = [("a@host", 5), ("b@host", 6)]
+        .map(|(node, creation)| Pid::new(Atom::from_static(node), 1, 0, creation));
+    let monitor = control::MonitorP {
+        reference: Reference::new(from.node().clone(), &[1, 2, 3], 5).unwrap(),
+        to: control::Monitored::Pid(to),
+        from,
+    };
+    answers.try_send(&Control::MonitorP(monitor)).unwrap();
+    answers.try_send(&numbered(4, 1)).unwrap();
+    assert_eq!(writes(), before);
+    assert_eq!(heard.recv().await, Some(4));
+    assert_eq!(writes(), before + 1);
+
     let before = writes();
     for question in 0..10 {
         asking.send(numbered(question, 1)).await.unwrap();
@@ -723,9 +744,9 @@ async fn who_answers_a_question_that_came_alone_writes_the_answer() {
     for _ in 0..10 {
         questions.recv().await.unwrap();
     }
-    answers.try_send(&numbered(4, 1)).unwrap();
+    answers.try_send(&numbered(5, 1)).unwrap();
     assert_eq!(writes(), before);
-    assert_eq!(heard.recv().await, Some(4));
+    assert_eq!(heard.recv().await, Some(5));
 }
 
 #[tokio::test]
