@@ -72,18 +72,21 @@ fn names(node: &Node) {
         });
     }
     module.function("whereis_name", 1, async |me, arguments| {
+        caught_up(&me).await;
         let found = arguments
             .first()
             .and_then(|shared| me.node().global().whereis_name(shared));
         Ok(found.map_or_else(|| Term::atom("undefined"), Term::from))
     });
     module.function("registered_names", 0, async |me, _| {
+        caught_up(&me).await;
         Ok(Term::from(me.node().global().registered_names()))
     });
     module.function("send", 2, async |me, arguments| {
         let [shared, message] = arguments.as_slice() else {
             return Err(function_clause("send", &arguments));
         };
+        caught_up(&me).await;
         let Some(pid) = me.node().global().whereis_name(shared) else {
             let what = (shared.clone(), message.clone());
             return Err(Exception::Exit(Term::from((Term::atom("badarg"), what))));
@@ -164,6 +167,11 @@ fn lock_arguments(
         Some(retries) => Some(u32::try_from(retries.as_integer()?).ok()?),
     };
     Some((id, nodes, retries))
+}
+
+/// Waits until the name server has seen to what had come before the call: who asks may know that it has been told of a name.
+async fn caught_up(me: &Process) {
+    let _ = ask(me, Term::atom("get_protocol_version")).await;
 }
 
 async fn ask(me: &Process, request: Term) -> Outcome {

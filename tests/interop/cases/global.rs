@@ -163,6 +163,25 @@ pub(crate) async fn slow_to_acknowledge(bed: Bed) {
     agree(&judge, &[subject.node(), alice.node(), zoe.node()]).await;
 }
 
+/// What a node has been told of names by the time that the two are in sync, it gives to who asks it after that.
+pub(crate) async fn told_before_asked(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let rust = subject.node();
+    for round in 1..=30 {
+        ping(&alice, rust).await;
+        let seen = format!(
+            "(fun() -> S = global_watch:sleeper(node()), yes = global:register_name(told, S), ok = global:sync(), \
+             Found = rpc:call('{rust}', global, whereis_name, [told]), ok = global_watch:ends(S), Found =:= S end)()"
+        );
+        assert_eq!(alice.eval(seen).await, "true", "round {round}");
+        let disconnect = format!("erlang:disconnect_node('{rust}')");
+        assert_eq!(alice.eval(disconnect).await, "true");
+        let down = format!("nodedown {} ", alice.node());
+        subject.await_event(&down, round, crate::inside::LIMIT).await;
+    }
+}
+
 /// Names are seen everywhere before the call that registers them returns, and are free when their processes end.
 pub(crate) async fn names(bed: Bed) {
     let (subject, alice, bob) = cluster(&bed).await;

@@ -240,6 +240,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::mesh_of_five),
         case!(global::apart),
         case!(global::slow_to_acknowledge).both(),
+        case!(global::told_before_asked),
         case!(global::names).both(),
         case!(global::conflicts),
         case!(global::locks),
