@@ -114,6 +114,8 @@ impl Calls {
             return false;
         };
         match &reply.result {
+            // One that comes after the end, against the protocol, must not take the result from who waits for it.
+            _ if !matches!(call.stage, Stage::Asked) => {}
             Ok(pid) => call.stage = Stage::Running(pid.clone()),
             Err(reason) => {
                 let refused = SpawnError::Refused(reason.clone());
@@ -226,5 +228,41 @@ impl Drop for Waiting {
             // A connection that has ended knows of no monitors.
             let _ = self.via.outbound.send_now(Control::DemonitorP(demonitor));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_comes_after_the_end_takes_no_result() {
+        let (calls, mut out) = (Calls::default(), Outbox::default());
+        let [from, process] = ["a@h", "b@h"].map(|node| Pid::new(Atom::from_static(node), 1, 0, 5));
+        let reference = Reference::new(from.node().clone(), &[1, 2, 3], 5).expect("three words");
+        assert!(calls.begin(reference.clone()));
+        let down = MonitorPExit {
+            process: Some(process.clone()),
+            from: Monitored::Pid(process.clone()),
+            to: from.clone(),
+            reference: reference.clone(),
+            reason: RawTerm::new(&Atom::from_static("done")),
+        };
+        assert!(calls.ended(&down, &mut out));
+        let reply = SpawnReply {
+            reference: reference.clone(),
+            to: from,
+            linked: false,
+            monitored: true,
+            result: Ok(process),
+            token: None,
+        };
+        assert!(calls.spawned(&reply, &mut out));
+        assert!(
+            calls
+                .poll(&mut Context::from_waker(Waker::noop()), &reference)
+                .is_ready()
+        );
+        assert!(matches!(calls.take(&reference), Some(Stage::Over(Ok(_)))));
     }
 }
