@@ -4,9 +4,10 @@
 //!     cargo bench --bench cluster                # a mesh of 30 of each kind, OTP 29, in a container; then the others
 //!     BENCH_OTP=27 BENCH_ROUNDS=5 BENCH_NODES=10 cargo bench --bench cluster
 //!     cargo bench --bench cluster -- ring 1000   # hidden nodes of ours in one program, each connected to two others
-//!     cargo bench --bench cluster -- mesh 150    # visible ones, each connected to all; 22,500 descriptors
+//!     cargo bench --bench cluster -- mesh 150    # visible ones, each connected to all: 22,500 descriptors, so in two programs where one
+//!                                                # may not have as many
 //!
-//! To reach: no slower than BEAM nodes, a twentieth of their memory.
+//! To reach: no slower than BEAM nodes, a fifth of their memory.
 
 #[path = "../common/container.rs"]
 mod container;
@@ -14,6 +15,7 @@ mod container;
 mod part;
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -41,13 +43,15 @@ fn main() {
     match words.as_slice() {
         ["--inner"] => inner(),
         ["--node", name] => node(name),
+        ["--share", shape, count, from, to] => {
+            let [count, from, to] = [count, from, to].map(|number| number.parse().expect("a number"));
+            Runtime::new()
+                .expect("a runtime")
+                .block_on(share(shape, count, from..to));
+        }
         [shape, count] => many(shape, count.parse().expect("a number of nodes")),
         _ => outer(&["BENCH_ROUNDS", "BENCH_NODES"]),
     }
-}
-
-fn many(shape: &str, count: usize) {
-    Runtime::new().expect("a runtime").block_on(run(shape, count));
 }
 
 /// What a node of a mesh took.
@@ -97,12 +101,9 @@ fn inner() {
             one.wire / beam.wire
         );
     }
-    println!("many nodes of ours in one program");
+    println!("many nodes of ours in a program");
     many("ring", 1000);
-    // A connection takes two descriptors, as both its ends are here, and a node one more.
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    let fits = |count: &usize| u64::try_from(count * count + 64).is_ok_and(|need| need <= limit);
-    many("mesh", (2..=150).rev().find(fits).unwrap_or(2));
+    many("mesh", 150);
 }
 
 /// The first node is asked for by all others.
@@ -180,8 +181,54 @@ fn node(name: &str) {
     });
 }
 
-async fn run(shape: &str, count: usize) {
-    let (memory, sent, began) = (resident("self"), loopback(), Instant::now());
+/// Many nodes of ours, connected in a shape, in as few programs as can hold their descriptors.
+fn many(shape: &str, count: usize) {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    // A node takes a descriptor, and so does each of its connections' ends.
+    let each = peers(shape, count) + 1;
+    let room = usize::try_from(limit).map_or(count, |limit| limit.saturating_sub(64) / each);
+    let programs = count.div_ceil(room.max(1));
+    let (sent, began) = (loopback(), Instant::now());
+    let bounds = |number| number * count / programs;
+    let mut parts: Vec<Part> = (0..programs)
+        .map(|number| {
+            let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+            command.args(["--share", shape, &count.to_string()]);
+            command.args([bounds(number).to_string(), bounds(number + 1).to_string()]);
+            Part::launch(command)
+        })
+        .collect();
+    parts.iter_mut().for_each(Part::get_ready);
+    let memory = |parts: &[Part]| {
+        parts
+            .iter()
+            .map(|part| resident(&part.pid.to_string()))
+            .sum::<u64>()
+    };
+    let (started, alone) = (began.elapsed(), memory(&parts));
+    let began = Instant::now();
+    parts.iter_mut().for_each(|part| part.tell("connect"));
+    let ends: u64 = parts.iter_mut().map(Part::answer).sum();
+    let connected = began.elapsed();
+    let each = |bytes: u64| bytes / count as u64 / 1024;
+    println!(
+        "{shape} of {count} in {programs}: started in {started:.1?}, {} connections and all see all after {connected:.1?}; \
+         memory a node {} KiB alone, {} KiB connected; {} KiB on the wire a node",
+        ends / 2,
+        each(alone),
+        each(memory(&parts)),
+        each(loopback().saturating_sub(sent)),
+    );
+}
+
+/// How many others a node is connected to.
+fn peers(shape: &str, count: usize) -> usize {
+    if shape == "ring" { 2 } else { count - 1 }
+}
+
+/// A program that has some of the nodes of a shape. It starts them, connects them when it is told to, and says how many ends of connections they
+/// have when each sees all that it should.
+async fn share(shape: &str, count: usize, indices: Range<usize>) {
     // Every node knows where all listen, and connects to the earlier ones.
     let names = (0..count).map(|index| format!("n{index}"));
     let places: Vec<_> = names.zip(FIRST_PORT..).collect();
@@ -190,19 +237,20 @@ async fn run(shape: &str, count: usize) {
         hosts.node(name.parse().expect("a name"), "localhost", address)
     });
     let mut nodes = Vec::new();
-    for (name, port) in places {
+    for (name, port) in &places[indices.clone()] {
         let node = Node::builder(format!("{name}@localhost"))
             .cookie(Cookie::new(COOKIE).expect("a cookie"))
             .hidden(shape == "ring")
             .resolver(hosts.clone())
-            .listen_ports(port..=port);
+            .listen_ports(*port..=*port);
         nodes.push(node.start().await.expect("a node"));
     }
-    let started = began.elapsed();
-    let (alone, began) = (resident("self"), Instant::now());
-    let expected = if shape == "ring" { 2 } else { count - 1 };
+    println!("ready {shape} {}", std::process::id());
+    if order().await.is_none() {
+        return;
+    }
     let mut dialling = JoinSet::new();
-    for (index, node) in nodes.iter().enumerate() {
+    for (index, node) in indices.zip(&nodes) {
         let earlier = match shape {
             "ring" if index + 1 == count => vec![index - 1, 0],
             "ring" => index.checked_sub(1).into_iter().collect(),
@@ -218,29 +266,16 @@ async fn run(shape: &str, count: usize) {
         });
     }
     dialling.join_all().await;
+    let expected = peers(shape, count);
     while !nodes
         .iter()
         .all(|node| node.nodes(NodeType::All).len() == expected)
     {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let connected = began.elapsed();
-    let links = if shape == "ring" {
-        count
-    } else {
-        count * (count - 1) / 2
-    };
-    let each = |bytes: u64| bytes / count as u64 / 1024;
-    println!(
-        "{shape} of {count}: started in {started:.1?}, {links} connections and all see all after {connected:.1?}; \
-         memory a node {} KiB alone, {} KiB connected; {} KiB on the wire a node",
-        each(alone.saturating_sub(memory)),
-        each(resident("self").saturating_sub(memory)),
-        each(loopback().saturating_sub(sent)),
-    );
-    for node in nodes {
-        node.shutdown().await;
-    }
+    println!("{}", nodes.len() * expected);
+    // Until it is ended: others may not be as far.
+    while order().await.is_some() {}
 }
 
 /// Bytes of memory that a process holds.
