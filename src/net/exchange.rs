@@ -84,6 +84,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
         if let Some(reason) = self.failed.take() {
             return Err(reason);
         }
+        outbound.attend();
         let (mut moved, mut reads, mut writes) = (0, true, true);
         for _ in 0..ROUNDS {
             // What has had nothing for us will wake this task.
@@ -109,7 +110,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
                 break;
             }
         }
-        cx.waker().wake_by_ref();
+        after_others(cx);
         Ok(())
     }
 
@@ -149,8 +150,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
     fn gathers(&mut self, cx: &mut Context<'_>, outbound: &Outbound) -> bool {
         let gathers = self.answered && !self.gathered && (1..ENOUGH).contains(&outbound.ready_bytes());
         if gathers {
-            // Wakes this task once others have run, without waking another thread for it.
-            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            after_others(cx);
         }
         self.gathered = gathers;
         gathers
@@ -208,6 +208,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             _ => CloseReason::Io(Arc::new(error)),
         }
     }
+}
+
+/// Wakes this task once others have run, without waking another thread for it.
+fn after_others(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> WriteInPlace for Mutex<Exchange<T>> {

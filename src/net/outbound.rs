@@ -297,6 +297,13 @@ impl Outbound {
         self.lock().in_place = Some(in_place);
     }
 
+    /// The driver is at work, and takes what there is before it rests: until then nobody needs to wake it, least of all itself when it
+    /// answers what it reads.
+    pub(super) fn attend(&self) {
+        let driver = self.lock().driver.take();
+        drop(driver);
+    }
+
     /// The driver takes what is ready to be written and adds it to what it has not written yet. Ready when there was
     /// something, or the connection is to be closed: then with why. `question` is whether it has just read one, and no more.
     pub(super) fn poll_take(
