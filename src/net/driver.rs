@@ -47,7 +47,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<T> {
 
     /// Runs the connection until it ends, and says why it did. All that came in before is with the router by then.
     pub async fn run(self, mut router: impl Router) -> CloseReason {
-        let due = self.exchange(|exchange| exchange.connection.poll_timeout());
+        let due = self.exchange(|exchange| exchange.due());
         let mut sleep = pin!(sleep_until(due.into()));
         let reason = poll_fn(|cx| {
             let done = self.exchange(|exchange| self.poll(exchange, cx, &mut router, sleep.as_mut()));
@@ -77,8 +77,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<T> {
                 sleep.as_mut().reset(exchange.connection.poll_timeout().into());
             }
             exchange.run(cx, &self.outbound.0, router, clock())?;
-            // It is earlier than it was when the ticks have changed, or there is something to give back.
-            let due = exchange.connection.poll_timeout().into();
+            // It is earlier than it was when the ticks have changed, or there is something to give back or put off.
+            let due = exchange.due().into();
             if due >= sleep.deadline() {
                 return Ok(());
             }

@@ -4,7 +4,7 @@
 
 use super::driver::clock;
 use super::link::{CloseReason, Link, Router};
-use super::outbound::{Outbound, WriteInPlace};
+use super::outbound::{Outbound, Taken, WriteInPlace};
 use crate::dist::{NodeName, ReadHalf, Transmit, WriteHalf};
 use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
@@ -41,6 +41,8 @@ pub(super) struct Exchange<T> {
     gathered: bool,
     /// Whether no more than one question was read last.
     question: bool,
+    /// Until when what could be written is put off.
+    put_off: Option<Instant>,
     /// Why a write in the place of the task has failed.
     failed: Option<CloseReason>,
 }
@@ -54,6 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             answered: false,
             gathered: false,
             question: false,
+            put_off: None,
             failed: None,
         }
     }
@@ -62,8 +65,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
         &self.link.established().peer.name
     }
 
-    /// Does what is due.
+    /// When there is something to be done without anything being read or sent.
+    pub(super) fn due(&self) -> Instant {
+        let due = self.connection.poll_timeout();
+        self.put_off.map_or(due, |until| until.min(due))
+    }
+
+    /// Does what is due on the connection.
     pub(super) fn keep_time(&mut self, outbound: &Outbound, now: Instant) -> Result<(), CloseReason> {
+        if now < self.connection.poll_timeout() {
+            return Ok(());
+        }
         if self.connection.handle_timeout(now)? {
             outbound.tick(&mut self.unwritten);
         }
@@ -99,12 +111,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             if self.gathers(cx, outbound) {
                 return Ok(());
             }
-            let taken = self.take(cx, outbound, now);
+            let Taken {
+                any,
+                closing,
+                ticks,
+                put_off,
+            } = outbound.take(cx, &mut self.unwritten, std::mem::take(&mut self.question), now);
+            self.put_off = put_off;
+            if let Some((ticks, transition)) = ticks {
+                self.connection.set_ticks(ticks, transition, now);
+            }
             let written = self.write(cx, now)?;
-            if let Poll::Ready(Some(reason)) = taken {
+            if let Some(reason) = closing {
                 return Err(reason);
             }
-            writes = taken.is_ready() || written > 0;
+            writes = any || written > 0;
             moved += written;
             if moved >= SHARE {
                 break;
@@ -154,15 +175,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
         }
         self.gathered = gathers;
         gathers
-    }
-
-    /// Takes what was sent since the last time. Ready if there was something, or with why the connection is to be closed.
-    fn take(&mut self, cx: &Context<'_>, outbound: &Outbound, now: Instant) -> Poll<Option<CloseReason>> {
-        let closing = outbound.poll_take(cx, &mut self.unwritten, std::mem::take(&mut self.question));
-        if let Some((ticks, transition)) = outbound.take_ticks() {
-            self.connection.set_ticks(ticks, transition, now);
-        }
-        closing
     }
 
     /// Writes as much as the socket takes. How many bytes that was.

@@ -14,7 +14,7 @@ use crate::dist::{Control, Flags, Ticks, Transmit, Unsendable, WriteHalf};
 use bytes::Buf;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -26,6 +26,9 @@ pub const DEFAULT_UNREAD_LIMIT: usize = 256 << 20;
 
 /// A peer that has taken nothing for so long is not about to take the rest of a large message: what could pass it waits too.
 const STALLED: Duration = Duration::from_millis(100);
+
+/// How long what nobody waits for can be put off.
+const PUT_OFF: Duration = Duration::from_millis(1);
 
 /// Up to how many bytes who answers a question writes itself.
 const ANSWER: usize = 16 * 1024;
@@ -60,6 +63,19 @@ pub(super) trait WriteInPlace: Send + Sync {
     fn write_in_place(&self, task: &Waker, queue: &mut WriteHalf, backlog: &mut usize) -> bool;
 }
 
+/// What the driver has got of its queue.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Whether there was something to write.
+    pub(super) any: bool,
+    /// Why the connection is to be closed.
+    pub(super) closing: Option<CloseReason>,
+    /// New values for the ticks, and their transition.
+    pub(super) ticks: Option<(Ticks, Duration)>,
+    /// Until when what is left is put off.
+    pub(super) put_off: Option<Instant>,
+}
+
 struct Shared {
     state: Mutex<State>,
     /// Told when there is room again, and at the end.
@@ -81,6 +97,8 @@ struct State {
     taken: Instant,
     /// Whether what passes large messages has to wait.
     full: bool,
+    /// Until when what is queued is put off, when it is nothing that somebody waits for.
+    put_off: Option<Instant>,
     phase: Phase,
     /// New values for the ticks, and their transition.
     ticks: Option<(Ticks, Duration)>,
@@ -109,6 +127,7 @@ impl Outbound {
             backlog: 0,
             taken: clock(),
             full: false,
+            put_off: None,
             phase: Phase::Open,
             ticks: None,
             driver: None,
@@ -266,7 +285,17 @@ impl Outbound {
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, control: &Control) -> Result<(), SendError> {
+        let first = state.bytes() == 0;
         state.write.send(control)?;
+        if state.puts_off(control, first) {
+            // The driver is to know until when.
+            let driver = state.driver.take_if(|_| first);
+            drop(state);
+            if let Some(driver) = driver {
+                driver.wake();
+            }
+            return Ok(());
+        }
         let busy = state.bytes() >= self.shared.limit;
         state.full |= busy && state.passed() >= self.shared.limit;
         if busy {
@@ -304,22 +333,24 @@ impl Outbound {
         drop(driver);
     }
 
-    /// The driver takes what is ready to be written and adds it to what it has not written yet. Ready when there was
-    /// something, or the connection is to be closed: then with why. `question` is whether it has just read one, and no more.
-    pub(super) fn poll_take(
+    /// The driver takes what is ready to be written and adds it to what it has not written yet; where that is nothing, it rests and is woken for
+    /// what comes. `question` is whether it has just read one, and no more.
+    pub(super) fn take(
         &self,
         cx: &Context<'_>,
         unwritten: &mut Transmit,
         question: bool,
-    ) -> Poll<Option<CloseReason>> {
+        now: Instant,
+    ) -> Taken {
         let mut state = self.lock();
         let progress = state.backlog == 0 || unwritten.remaining() < state.backlog;
-        let any = state.write.take(unwritten);
+        let open = state.phase == Phase::Open;
+        state.put_off = state.put_off.filter(|until| open && now < *until);
+        let any = state.put_off.is_none() && state.write.take(unwritten);
         state.backlog = unwritten.remaining();
-        let goes_on = progress && *self.shared.busy.borrow() && {
-            let now = clock();
-            now - std::mem::replace(&mut state.taken, now) >= STALLED
-        };
+        let goes_on = progress
+            && *self.shared.busy.borrow()
+            && now.saturating_duration_since(std::mem::replace(&mut state.taken, now)) >= STALLED;
         let closing = match state.phase {
             Phase::Closing => Some(CloseReason::Disconnected),
             Phase::Overrun => Some(CloseReason::Unread(state.bytes())),
@@ -335,29 +366,30 @@ impl Outbound {
         state.full &= !room;
         let idle = !any && closing.is_none();
         state.question = idle && question;
-        if idle
-            && !state
-                .driver
-                .as_ref()
-                .is_some_and(|driver| driver.will_wake(cx.waker()))
-        {
+        if idle {
             state.driver = Some(cx.waker().clone());
         }
+        let taken = Taken {
+            any,
+            closing,
+            ticks: state.ticks.take(),
+            put_off: state.put_off,
+        };
         drop(state);
         if room {
             self.shared.room.notify_waiters();
         }
-        if idle { Poll::Pending } else { Poll::Ready(closing) }
+        taken
     }
 
-    /// How many bytes the driver could take now.
+    /// How many bytes the driver could take now, and does not put off.
     pub(super) fn ready_bytes(&self) -> usize {
-        self.lock().write.ready()
-    }
-
-    /// The driver takes new values for the ticks.
-    pub(super) fn take_ticks(&self) -> Option<(Ticks, Duration)> {
-        self.lock().ticks.take()
+        let state = self.lock();
+        if state.put_off.is_some() {
+            0
+        } else {
+            state.write.ready()
+        }
     }
 
     /// A tick is due; and what memory is not in use is given back.
@@ -366,6 +398,7 @@ impl Outbound {
         let mut state = self.lock();
         if !unwritten.has_remaining() {
             state.write.tick();
+            state.put_off = None;
         }
         state.write.release();
     }
@@ -395,6 +428,16 @@ impl State {
             return false;
         };
         in_place.write_in_place(driver, &mut self.write, &mut self.backlog)
+    }
+
+    /// Whether what has just been queued is put off until more is sent or the time is over. All that is queued is, or nothing.
+    fn puts_off(&mut self, control: &Control, first: bool) -> bool {
+        if !matches!(control, Control::UnlinkIdAck(_)) || self.bytes() > ANSWER {
+            self.put_off = None;
+        } else if first {
+            self.put_off = Some(clock() + PUT_OFF);
+        }
+        self.put_off.is_some()
     }
 
     fn bytes(&self) -> usize {

@@ -1,6 +1,9 @@
 //! When what is sent is written, and by whom.
 
 use super::*;
+use std::future::poll_fn;
+use std::num::NonZeroU64;
+use std::pin::pin;
 
 /// A stream that counts how often it is written to, and fails in the end, each time in another way.
 struct Counting<T> {
@@ -137,6 +140,88 @@ async fn who_answers_a_question_that_came_alone_writes_the_answer() {
     answers.try_send(&numbered(5, 1)).unwrap();
     assert_eq!(writes(), before);
     assert_eq!(heard.recv().await, Some(5));
+}
+
+/// Of its own answers, that is: it looks for them when it has read all.
+#[tokio::test]
+async fn the_connection_s_task_does_not_wake_itself() {
+    let (one, two) = linked().await;
+    let (answers, driver) = one.open(LinkOptions::default());
+    let answering = driver.run(move |question: Control| answers.send_now(question).unwrap());
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    tokio::spawn(async move {
+        let mut answering = pin!(answering);
+        poll_fn(|cx| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            answering.as_mut().poll(cx)
+        })
+        .await
+    });
+    let (asking, driver) = two.open(LinkOptions::default());
+    let (told, mut heard) = unbounded_channel();
+    tokio::spawn(driver.run(move |control| told.send(number(&control)).unwrap()));
+    for question in 0..3 {
+        asking.send(numbered(question, 1)).await.unwrap();
+        assert_eq!(heard.recv().await, Some(question));
+    }
+    // One as it begins.
+    assert_eq!(turns.load(Ordering::Relaxed), 1 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_of_unlinks_go_with_what_comes_next_or_soon() {
+    let (one, two) = linked().await;
+    let (one, writes) = counted(one, vec![]);
+    let (acknowledging, driver) = one.open(LinkOptions::default());
+    tokio::spawn(driver.run(|_: Control| {}));
+    let (_other, driver) = two.open(LinkOptions::default());
+    let (told, mut heard) = unbounded_channel();
+    tokio::spawn(driver.run(move |control| {
+        told.send(match control {
+            Control::UnlinkIdAck(ack) => i64::try_from(ack.id.get()).unwrap(),
+            control => number(&control),
+        })
+        .unwrap();
+    }));
+    let acknowledge = |id| {
+        let [from, to] = [("a@host", 5), ("b@host", 6)]
+            .map(|(node, creation)| Pid::new(Atom::from_static(node), 1, 0, creation));
+        let id = NonZeroU64::new(id).unwrap();
+        let ack = control::UnlinkIdAck { from, to, id };
+        acknowledging.send_now(Control::UnlinkIdAck(ack)).unwrap();
+    };
+    // The driver's first turn.
+    tokio::task::yield_now().await;
+    let began = tokio::time::Instant::now();
+
+    acknowledge(1);
+    tokio::task::yield_now().await;
+    acknowledge(2);
+    tokio::task::yield_now().await;
+    assert_eq!(writes.load(Ordering::Relaxed), 0);
+    acknowledging.try_send(&numbered(3, 1)).unwrap();
+    acknowledge(4);
+    for expected in 1..=4 {
+        assert_eq!(heard.recv().await, Some(expected));
+    }
+    assert_eq!(writes.load(Ordering::Relaxed), 1);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+
+    acknowledge(5);
+    acknowledge(6);
+    assert_eq!(heard.recv().await, Some(5));
+    assert_eq!(heard.recv().await, Some(6));
+    assert_eq!(writes.load(Ordering::Relaxed), 2);
+    assert!(
+        began.elapsed() <= Duration::from_millis(3),
+        "{:?}",
+        began.elapsed()
+    );
+
+    acknowledge(7);
+    acknowledging.close();
+    assert_eq!(heard.recv().await, Some(7));
 }
 
 #[tokio::test]
