@@ -5,7 +5,8 @@
 //!     cargo bench --bench calls                  # OTP 29 in a container
 //!     BENCH_OTP=27 BENCH_ROUNDS=9 BENCH_MS=1000 cargo bench --bench calls
 //!
-//! One caller is measured with both sides on one core, 64 callers with all cores. To reach: one caller faster to ours than to a BEAM node, with 64
+//! One caller is measured with both sides on one core, 64 callers with all cores. With one caller, what plain TCP takes there and back on the same runtime
+//! is shown too: no call can take less. To reach: one caller faster to ours than to a BEAM node, with 64
 //! ours below half of the processor time of the BEAM side, and ours to ours three times as fast as BEAM to BEAM for calls, twice for the others.
 
 #[path = "../common/container.rs"]
@@ -16,11 +17,14 @@ mod part;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beamnode::node::{ExitReason, Node, SpawnOptions};
 use beamnode::otp::{Caller, Context, GenServer, Rpc};
 use beamnode::term::{Atom, Pid, Term};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use container::{outer, prepare, setting};
 use part::{Part, order};
@@ -103,13 +107,19 @@ fn inner() {
             beam("alice", pinned),
             beam("bob", pinned),
             rust("ann", pinned),
-            rust("ben", pinned),
+            rust(SERVES, pinned),
         ];
         println!(
             "{callers} callers, {}",
             if pinned { "all on one core" } else { "on all cores" }
         );
         println!("             BEAM-BEAM     BEAM-ours             ours-BEAM             ours-ours");
+        let mut plain = 0.0;
+        if callers == 1 {
+            let all = (0..rounds).map(|_| measure(&mut parts, "tcp", (2, 3), callers, time));
+            plain = median(all.collect()).rate;
+            println!("plain TCP {plain:8.0}/s there and back");
+        }
         for kind in KINDS {
             let pairs = [(0, 1), (0, 3), (2, 1), (2, 3)];
             let mut all = [const { Vec::new() }; 4];
@@ -145,9 +155,14 @@ fn inner() {
                 show(ours)
             );
             println!(
-                "{:10} served: ours {:.2} of the caller's CPU",
+                "{:10} served: ours {:.2} of the caller's CPU{}",
                 "",
-                served.server / served.caller
+                served.server / served.caller,
+                if plain > 0.0 {
+                    format!("; plain TCP {:.2} times BEAM-BEAM", plain / beam.rate)
+                } else {
+                    String::new()
+                }
             );
         }
     }
@@ -188,9 +203,39 @@ fn median(mut all: Vec<Measured>) -> Measured {
     }
 }
 
+/// How large a question is over plain TCP, and its answer: about as what is sent for a call.
+const PLAIN: usize = 128;
+
+/// Answers each question with itself.
+async fn echo(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).expect("a socket");
+        let mut question = [0; PLAIN];
+        while stream.read_exact(&mut question).await.is_ok() {
+            stream.write_all(&question).await.expect("it reads");
+        }
+    }
+}
+
+/// Asks over plain TCP until the time is over.
+async fn ask(time: Duration) -> u64 {
+    let mut stream = TcpStream::connect(ECHO).await.expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    let (began, mut count, mut question) = (Instant::now(), 0, [0; PLAIN]);
+    while began.elapsed() < time {
+        stream.write_all(&question).await.expect("it reads");
+        stream.read_exact(&mut question).await.expect("it answers");
+        count += 1;
+    }
+    count
+}
+
 /// How often what is not answered is done before a call.
 const MANY: u64 = 100;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Which of ours is never the caller, and where it answers over plain TCP.
+const SERVES: &str = "ben";
+const ECHO: (&str, u16) = ("127.0.0.1", 4711);
 
 struct Echo;
 
@@ -211,14 +256,21 @@ fn node(name: &str, pinned: bool) {
     runtime.block_on(async {
         let node = Node::short(name).cookie(COOKIE).start().await.expect("it starts");
         node.start_server("bench", Echo).expect("the name is free");
+        if name == SERVES {
+            tokio::spawn(echo(TcpListener::bind(ECHO).await.expect("it is free")));
+        }
         println!("ready {} {}", node.name(), std::process::id());
         while let Some(order) = order().await {
             let words: Vec<&str> = order.split_whitespace().collect();
             let [kind, peer, callers, time] = words.as_slice() else {
                 return;
             };
-            node.ping(peer).await.expect("it answers");
             let (callers, time) = (callers.parse().expect("a count"), time.parse().expect("a time"));
+            if *kind == "tcp" {
+                println!("{}", ask(Duration::from_millis(time)).await);
+                continue;
+            }
+            node.ping(peer).await.expect("it answers");
             println!("{}", run(&node, kind, peer, callers, time).await);
         }
     });
