@@ -4,6 +4,7 @@
 //! way to one of the peer passes its waiters on. The rules are in [`arbitration`](crate::dist::arbitration); this is the
 //! table that they speak of.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     /// That of the attempt which made it.
     id: AttemptId,
     peer: Peer,
+    /// Where the peer is.
+    address: Option<SocketAddr>,
     pub(crate) outbound: Outbound,
     /// The processes that have a link or monitor over it; `None` once it is gone.
     attached: Mutex<Option<HashSet<Number>>>,
@@ -49,6 +52,11 @@ impl Connection {
 
     pub(crate) fn name(&self) -> &Atom {
         &self.name
+    }
+
+    /// Where the peer is.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Whether both ends have the flag.
@@ -375,7 +383,7 @@ impl Connections {
         &self,
         node: &Atom,
         id: AttemptId,
-        peer: Peer,
+        (peer, address): (Peer, Option<SocketAddr>),
         outbound: Outbound,
         out: &mut Outbox,
     ) -> Option<Arc<Connection>> {
@@ -390,6 +398,7 @@ impl Connections {
             name: node.clone(),
             id,
             peer,
+            address,
             outbound,
             attached: Mutex::new(Some(HashSet::default())),
             calls: Calls::default(),

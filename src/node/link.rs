@@ -288,13 +288,14 @@ impl Gatekeeper for Gate {
 /// The handshake is done: the connection goes on the table, and its task starts. A name that was given comes back when it ends.
 pub(super) fn up(node: &Node, peer: &Atom, attempt: AttemptId, link: Link, given: Option<GivenName>) {
     let established = link.established().clone();
+    let at = (established.peer, link.address());
     let ticks = node.0.ticktime.initial();
     let (outbound, driver) = link.open(LinkOptions { ticks, ..node.0.link });
     let mut out = Outbox::default();
     let connection = node
         .0
         .connections
-        .established(peer, attempt, established.peer, outbound, &mut out);
+        .established(peer, attempt, at, outbound, &mut out);
     node.deliver(out);
     let Some(connection) = connection else {
         debug!(%peer, "connected too late: another attempt was preferred");

@@ -90,6 +90,7 @@ pub use reconnect::{AutoConnect, Backoff, KeptConnected};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub use ticktime::TicktimeChange;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -331,6 +332,16 @@ impl Node {
     /// What tells the connection to `node` from earlier ones.
     pub(crate) fn connection_id(&self, node: &Atom) -> Option<u64> {
         Some(self.0.connections.up(node)?.number())
+    }
+
+    /// Where a node is that is connected, on transports that have addresses.
+    pub(crate) fn address_of(&self, node: &Atom) -> Option<SocketAddr> {
+        self.0.connections.up(node)?.address()
+    }
+
+    /// How long each step of setting up a connection may take.
+    pub(crate) fn setup_time(&self) -> Duration {
+        self.0.setup_time
     }
 
     /// Gives a process of this node another group leader; `false` when it does not live.

@@ -43,7 +43,7 @@ fn options(options: Option<&Term>) -> Result<NodeMonitor, Term> {
 
 fn from_list(list: &List) -> Result<NodeMonitor, Term> {
     let mut wanted = NodeMonitor::default();
-    let mut unknown = Vec::new();
+    let (mut unknown, mut given) = (Vec::new(), None);
     for option in list.iter() {
         if option.is_atom("nodedown_reason") {
             wanted.nodedown_reason = true;
@@ -53,10 +53,15 @@ fn from_list(list: &List) -> Result<NodeMonitor, Term> {
             let Some(node_type) = node_type(&value) else {
                 return Err(wrong("bad_option_value", option));
             };
-            if wanted.node_type.is_some_and(|other| other != node_type) {
-                return Err(mismatch(list));
+            if wanted
+                .node_type
+                .replace(node_type)
+                .is_some_and(|other| other != node_type)
+            {
+                let pair = [option, given.unwrap_or(Term::NIL)];
+                return Err(wrong("option_value_mismatch", Term::from(pair)));
             }
-            wanted.node_type = Some(node_type);
+            given = Some(option);
         } else {
             unknown.push(option);
         }
@@ -64,6 +69,8 @@ fn from_list(list: &List) -> Result<NodeMonitor, Term> {
     if unknown.is_empty() {
         Ok(wanted)
     } else {
+        // The last one comes first there.
+        unknown.reverse();
         Err(wrong("unknown_options", Term::from(unknown)))
     }
 }
@@ -109,17 +116,6 @@ fn node_type(value: &Term) -> Option<NodeType> {
         "all" => Some(NodeType::All),
         _ => None,
     }
-}
-
-/// The types in a list contradict each other: all of them, in Erlang's order.
-fn mismatch(list: &List) -> Term {
-    let mut types: Vec<Term> = list
-        .iter()
-        .filter(|option| node_type_option(option).is_some())
-        .collect();
-    types.sort();
-    types.dedup();
-    wrong("option_value_mismatch", Term::from(types))
 }
 
 fn wrong(what: &'static str, value: Term) -> Term {

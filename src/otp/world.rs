@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::erlang::badarg;
 use crate::dist::NameKind;
 use crate::epmd;
 use crate::node::{Exception, Node, Outcome, Process};
@@ -145,7 +144,12 @@ async fn world_list(me: &Process, arguments: &[Term]) -> Outcome {
         hosts.and_then(|hosts| hosts.iter().map(|host| host.as_atom().cloned()).collect());
     match hosts {
         Some(hosts) => Ok(Term::from(me.node().world(hosts).await)),
-        None => Err(badarg("world_list", arguments)),
+        None => Err(Exception::error(
+            Term::atom("function_clause"),
+            &Atom::from_static("net_adm"),
+            &Atom::from_static("world_list"),
+            arguments,
+        )),
     }
 }
 

@@ -337,10 +337,28 @@ pub(super) fn badarg_because(function: &'static str, arguments: &[Term], cause: 
     raised_by(function, arguments, info)
 }
 
+/// `badarg` of a function of `stdlib` that is no Erlang code, of which `error_info` says more.
+pub(super) fn badarg_in(
+    module: &'static str,
+    function: &'static str,
+    arguments: &[Term],
+    cause: Option<&'static str>,
+) -> Exception {
+    let info = match cause {
+        None => crate::term!(#{module => erl_stdlib_errors}),
+        Some(cause) => crate::term!(#{cause => (Term::atom(cause)), module => erl_stdlib_errors}),
+    };
+    informed(module, function, arguments, info)
+}
+
 fn raised_by(function: &'static str, arguments: &[Term], info: Term) -> Exception {
+    informed("erlang", function, arguments, info)
+}
+
+fn informed(module: &'static str, function: &'static str, arguments: &[Term], info: Term) -> Exception {
     let location = vec![Term::from((Term::atom("error_info"), info))];
     let entry = (
-        Term::atom("erlang"),
+        Term::atom(module),
         Term::atom(function),
         Term::from(arguments.to_vec()),
         Term::from(location),
@@ -357,7 +375,7 @@ fn raise(arguments: &[Term], class: impl FnOnce(Term) -> Exception) -> Outcome {
 }
 
 /// `apply(Fun, Arguments)`: what a spawned fun comes as. Only `fun Module:Function/Arity` is more than a name here.
-fn apply_fun(me: Process, arguments: &[Term]) -> Result<Call, Exception> {
+pub(super) fn apply_fun(me: Process, arguments: &[Term]) -> Result<Call, Exception> {
     let [fun, list] = arguments else {
         return Err(badarg("apply", arguments));
     };

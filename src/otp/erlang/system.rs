@@ -209,6 +209,9 @@ pub(super) fn nodes_with_info(node: &Node, kind: &Term, options: &Term) -> Optio
 
 fn selected(node: &Node, kind: &Term) -> Option<Vec<Atom>> {
     if let Term::List(list) = kind {
+        if !list.is_proper() {
+            return None;
+        }
         let mut all = Vec::new();
         for kind in list.iter() {
             kind.as_atom()?;

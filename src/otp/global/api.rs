@@ -69,7 +69,7 @@ impl LockId {
         }
     }
 
-    fn term(&self) -> Term {
+    pub(super) fn term(&self) -> Term {
         Term::from((self.resource.clone(), self.requester.clone()))
     }
 }

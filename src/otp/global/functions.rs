@@ -3,6 +3,7 @@
 use super::api::{LockId, Resolve, export};
 use super::tables::Entry;
 use crate::node::{Destination, Exception, ExitReason, Node, Outcome, Process};
+use crate::otp::erlang::{apply_fun, badarg, badarg_in};
 use crate::term::{Atom, Pid, Term};
 
 fn name(text: &'static str) -> Atom {
@@ -19,6 +20,20 @@ pub(super) fn start(node: &Node) {
                 [shared, Term::Pid(one), Term::Pid(other)] => {
                     Ok(stock(&me, method, shared, one, other).await)
                 }
+                // Whom it cannot tell, or end.
+                [shared, one, other] => {
+                    let conflict = Term::atom("global_name_conflict");
+                    Err(match method {
+                        "random_exit_name" => badarg("exit", &[one.clone(), Term::atom("kill")]),
+                        "random_notify_name" => {
+                            badarg("send", &[one.clone(), Term::from((conflict, shared.clone()))])
+                        }
+                        _ => {
+                            let told = Term::from((conflict, shared.clone(), other.clone()));
+                            badarg("send", &[one.clone(), told])
+                        }
+                    })
+                }
                 _ => Err(function_clause(method, &arguments)),
             }
         });
@@ -32,6 +47,17 @@ pub(super) fn start(node: &Node) {
     for function in ["info", "disconnect"] {
         module.function(function, 0, move |me, _| async move {
             ask(&me, Term::atom(function)).await
+        });
+    }
+    // It runs.
+    for function in ["start", "start_link"] {
+        module.function(function, 0, async |me, _| {
+            let server = me.node().whereis(super::NAME);
+            let already = server.map(|server| Term::from((Term::atom("already_started"), server)));
+            Ok(Term::from((
+                Term::atom("error"),
+                already.unwrap_or_else(|| Term::atom("noproc")),
+            )))
         });
     }
     module.function("get_locker", 0, async |me, _| {
@@ -49,7 +75,10 @@ fn names(node: &Node) {
                     [shared, Term::Pid(pid)] => (shared, pid, Resolve::RandomExit.term()),
                     [shared, Term::Pid(pid), method] => match method_of(method) {
                         Some(method) => (shared, pid, method),
-                        None => return Err(function_clause(function, &arguments)),
+                        None => {
+                            let clause = function_clause("allow_tuple_fun", std::slice::from_ref(method));
+                            return Err(clause);
+                        }
                     },
                     _ => return Err(function_clause(function, &arguments)),
                 };
@@ -100,17 +129,24 @@ fn locks(node: &Node) {
     let module = node.module("global");
     for arity in [1, 2, 3] {
         module.function("set_lock", arity, async |mut me, arguments| {
-            let Some((id, nodes, retries)) = lock_arguments(&me, &arguments, 0) else {
-                return Err(function_clause("set_lock", &arguments));
-            };
+            let (id, nodes, retries) = lock_arguments(&me, &arguments)?;
             let global = me.node().global();
             Ok(Term::from(global.set_lock(&mut me, &id, &nodes, retries).await))
         });
     }
     for arity in [1, 2] {
         module.function("del_lock", arity, async |mut me, arguments| {
-            let Some((id, nodes, _)) = lock_arguments(&me, &arguments, 0) else {
-                return Err(function_clause("del_lock", &arguments));
+            let id = lock_id(&arguments[0]).ok_or_else(|| function_clause("del_lock", &arguments))?;
+            let nodes = match arguments.get(1) {
+                None => me.node().global().nodes(),
+                Some(nodes) => named(nodes).ok_or_else(|| {
+                    let request = Term::from((Term::atom("del_lock"), id.term()));
+                    function_clause_in(
+                        "gen_server",
+                        "multi_call",
+                        &[nodes.clone(), Term::atom(super::NAME), request],
+                    )
+                })?,
             };
             let global = me.node().global();
             global.del_lock(&mut me, &id, &nodes).await;
@@ -119,17 +155,14 @@ fn locks(node: &Node) {
     }
     for arity in [2, 3, 4] {
         module.function("trans", arity, async |mut me, arguments| {
-            let Some((id, nodes, retries)) = lock_arguments(&me, &arguments, 1) else {
-                return Err(function_clause("trans", &arguments));
-            };
+            let mut lock = arguments.clone();
+            let fun = lock.remove(1);
+            let (id, nodes, retries) = lock_arguments(&me, &lock)?;
             let global = me.node().global();
             if !global.set_lock(&mut me, &id, &nodes, retries).await {
                 return Ok(Term::atom("aborted"));
             }
-            let outcome = match arguments.get(1) {
-                Some(fun) => apply(me.node(), fun, Vec::new()).await,
-                None => Err(function_clause("trans", &arguments)),
-            };
+            let outcome = apply(&me, &fun, Vec::new(), ("trans", 4)).await;
             global.del_lock(&mut me, &id, &nodes).await;
             outcome
         });
@@ -145,28 +178,48 @@ fn locks(node: &Node) {
     }
 }
 
-/// `Id`, then `skipped` other arguments, then `Nodes` and `Retries` if they are there.
-fn lock_arguments(
-    me: &Process,
-    arguments: &[Term],
-    skipped: usize,
-) -> Option<(LockId, Vec<Atom>, Option<u32>)> {
-    let [resource, requester] = arguments.first()?.as_tuple()?.array::<2>()?;
-    let id = LockId { resource, requester };
-    let nodes = match arguments.get(1 + skipped) {
-        None => me.node().global().nodes(),
-        Some(nodes) => nodes
-            .as_list()?
-            .iter()
-            .map(|node| node.as_atom().cloned())
-            .collect::<Option<_>>()?,
-    };
-    let retries = match arguments.get(2 + skipped) {
+/// The arguments of `set_lock/1,2,3`: `Id`, then `Nodes` and `Retries` if they are there.
+fn lock_arguments(me: &Process, arguments: &[Term]) -> Result<(LockId, Vec<Atom>, Option<u32>), Exception> {
+    let retries = match arguments.get(2) {
         None => None,
         Some(infinity) if infinity.is_atom("infinity") => None,
-        Some(retries) => Some(u32::try_from(retries.as_integer()?).ok()?),
+        // More than a node tries.
+        Some(Term::Integer(retries)) if *retries >= 0 => Some(u32::try_from(*retries).unwrap_or(u32::MAX)),
+        Some(_) => return Err(function_clause("set_lock", arguments)),
     };
-    Some((id, nodes, retries))
+    let nodes = || match arguments.get(1) {
+        None => Term::from(me.node().global().nodes()),
+        Some(nodes) => nodes.clone(),
+    };
+    let Some(id) = arguments.first().and_then(lock_id) else {
+        let retries = arguments
+            .get(2)
+            .cloned()
+            .unwrap_or_else(|| Term::atom("infinity"));
+        let id = arguments.first().cloned().unwrap_or(Term::NIL);
+        return Err(function_clause(
+            "set_lock",
+            &[id, nodes(), retries, Term::from(1)],
+        ));
+    };
+    let nodes = nodes();
+    // There this node is looked for in the list.
+    let named = named(&nodes).ok_or_else(|| {
+        let sought = [Term::from(me.node().name().clone()), nodes];
+        badarg_in("lists", "member", &sought, None)
+    })?;
+    Ok((id, named, retries))
+}
+
+fn lock_id(id: &Term) -> Option<LockId> {
+    let [resource, requester] = id.as_tuple()?.array::<2>()?;
+    Some(LockId { resource, requester })
+}
+
+/// The nodes in a list. What is no node's name there gives no lock, and refuses none.
+fn named(nodes: &Term) -> Option<Vec<Atom>> {
+    let nodes = nodes.as_list().filter(|nodes| nodes.is_proper())?;
+    Some(nodes.iter().filter_map(|node| node.as_atom().cloned()).collect())
 }
 
 /// Waits until the name server has seen to what had come before the call: who asks may know that it has been told of a name.
@@ -213,10 +266,7 @@ pub(super) async fn ask_resolver(us: &Node, mine: &Entry, his: &Entry) -> Option
 
 /// `catch Method(Name, One, Other)`.
 async fn resolve_it(me: &Process, method: &Term, shared: &Term, one: &Term, other: &Term) -> Term {
-    let (Term::Pid(first), Term::Pid(second)) = (one, other) else {
-        return Term::atom("none");
-    };
-    if let Term::Fun(fun) = method {
+    if let (Term::Pid(first), Term::Pid(second), Term::Fun(fun)) = (one, other, method) {
         let stock_method = match fun.as_export() {
             Some((module, function, 3)) if module == *"global" => Some(function),
             // OTP's own, of a release that cannot be known: it has closures of one kind only.
@@ -227,13 +277,8 @@ async fn resolve_it(me: &Process, method: &Term, shared: &Term, one: &Term, othe
             return stock(me, &method, shared, first, second).await;
         }
     }
-    match apply(
-        me.node(),
-        method,
-        vec![shared.clone(), one.clone(), other.clone()],
-    )
-    .await
-    {
+    let arguments = vec![shared.clone(), one.clone(), other.clone()];
+    match apply(me, method, arguments, ("resolve_it", 4)).await {
         Ok(outcome) => outcome,
         Err(Exception::Throw(value)) => value,
         Err(Exception::Exit(reason)) => Term::from((Term::atom("EXIT"), reason)),
@@ -241,23 +286,16 @@ async fn resolve_it(me: &Process, method: &Term, shared: &Term, one: &Term, othe
     }
 }
 
-/// Calls `fun Module:Function/Arity`. The code of other funs is not here.
-async fn apply(node: &Node, fun: &Term, arguments: Vec<Term>) -> Outcome {
-    let target = match fun {
-        Term::Fun(fun) => fun.as_export().map(|(module, function, _)| (module, function)),
-        Term::Tuple(pair) => match pair.array::<2>() {
-            Some([Term::Atom(module), Term::Atom(function)]) => Some((module, function)),
-            _ => None,
-        },
-        _ => None,
-    };
-    let found = target.and_then(|(module, function)| node.function(&module, &function, arguments.len()));
-    match found {
-        Some(function) => function(node.process(), arguments).outcome().await,
-        None => Err(Exception::Error {
-            reason: Term::atom("undef"),
-            stack: Term::from(vec![Term::from((fun.clone(), arguments, Term::NIL))]),
-        }),
+/// Calls a fun in the process `me`, as `global:within` does it: the trace of what is no fun, or one of another arity, begins there.
+async fn apply(me: &Process, fun: &Term, arguments: Vec<Term>, within: (&'static str, usize)) -> Outcome {
+    let list = Term::from(arguments);
+    match apply_fun(me.handle(), &[fun.clone(), list]) {
+        Ok(call) => call.outcome().await,
+        Err(Exception::Error { reason, .. }) if reason.as_tuple().is_some() => {
+            let (function, arity) = within;
+            Err(error_in(reason, function, arity))
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -294,10 +332,23 @@ async fn tell(me: &Process, to: &Pid, message: Term) {
 }
 
 fn function_clause(function: &'static str, arguments: &[Term]) -> Exception {
+    function_clause_in("global", function, arguments)
+}
+
+fn function_clause_in(module: &'static str, function: &'static str, arguments: &[Term]) -> Exception {
     Exception::error(
         Term::atom("function_clause"),
-        &name("global"),
+        &name(module),
         &name(function),
         arguments,
     )
+}
+
+/// An error within a function, whose arguments the trace does not show.
+fn error_in(reason: Term, function: &'static str, arity: usize) -> Exception {
+    let entry = (Term::atom("global"), Term::atom(function), arity, Term::NIL);
+    Exception::Error {
+        reason,
+        stack: Term::from(vec![Term::from(entry)]),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{DEFAULT, JoinError, LeaveError, Pg, wire};
 use crate::node::{Exception, Node, Outcome, Process, RegisterError};
-use crate::otp::erlang::badarg;
+use crate::otp::erlang::badarg_in;
 use crate::term::{Atom, Map, Pid, Term};
 
 /// A function, called with the scope and the arguments after it.
@@ -18,9 +18,11 @@ const FUNCTIONS: [(&str, usize, Function); 9] = [
     ("get_local_members", 1, |me, scope, arguments| {
         members(me, scope, arguments, Pg::local_members)
     }),
-    ("which_groups", 0, |me, scope, _| groups(me, scope, Pg::groups)),
+    ("which_groups", 0, |me, scope, _| {
+        groups(me, scope, "match", Pg::groups)
+    }),
     ("which_local_groups", 0, |me, scope, _| {
-        groups(me, scope, Pg::local_groups)
+        groups(me, scope, "select", Pg::local_groups)
     }),
     ("monitor", 1, monitor),
     ("monitor_scope", 0, monitor_scope),
@@ -36,7 +38,8 @@ pub(in crate::otp) fn start(node: &Node) {
         pg.function(name, arity + 1, move |mut me, arguments| async move {
             match arguments.split_first() {
                 Some((Term::Atom(scope), rest)) => function(&mut me, scope, rest),
-                _ => Err(badarg(name, &arguments)),
+                Some((other, rest)) => no_name(name, other, rest, &arguments),
+                None => Err(function_clause(name, &arguments)),
             }
         });
     }
@@ -45,7 +48,7 @@ pub(in crate::otp) fn start(node: &Node) {
             let scope = match arguments.as_slice() {
                 [] => Atom::from_static(DEFAULT),
                 [Term::Atom(scope)] => scope.clone(),
-                _ => return Err(badarg(name, &arguments)),
+                _ => return Err(function_clause(name, &arguments)),
             };
             Ok(start_scope(&me, scope, name == "start_link").await)
         });
@@ -67,7 +70,11 @@ async fn start_scope(me: &Process, scope: Atom, link: bool) -> Term {
         }
         Ok((pg, false)) => already(pg.pid().clone()),
         Err(RegisterError::Taken { .. }) if let Some(pid) = node.whereis(&scope) => already(pid),
-        Err(_) => Term::from((Term::atom("error"), Term::atom("badarg"))),
+        // Of a name that no process can have, OTP says the same: nobody has it.
+        Err(_) => {
+            let reason = (Term::atom("already_started"), Term::atom("undefined"));
+            Term::from((Term::atom("error"), Term::from(reason)))
+        }
     }
 }
 
@@ -78,38 +85,100 @@ fn no_scope(scope: &Atom, request: impl Into<Term>) -> Exception {
     Exception::Exit(Term::from((Term::atom("noproc"), Term::from(call))))
 }
 
-fn not_local(bad: impl Into<Term>, function: &'static str, arguments: &[Term]) -> Exception {
-    let reason = Term::from((Term::atom("nolocal"), bad.into()));
-    let (module, function) = (Atom::from_static(DEFAULT), Atom::from_static(function));
-    Exception::error(reason, &module, &function, arguments)
+/// What comes of a scope that is no atom: where a process is asked, no name for it; where a table is looked into, there is none.
+fn no_name(function: &'static str, scope: &Term, rest: &[Term], arguments: &[Term]) -> Outcome {
+    let request = match function {
+        "join" => request("join_local", rest),
+        "leave" => request("leave_local", rest),
+        "monitor" | "demonitor" => request(function, rest),
+        "monitor_scope" => Term::atom("monitor"),
+        "get_members" | "get_local_members" => return Ok(Term::NIL),
+        _ => return Err(function_clause(function, arguments)),
+    };
+    let entry = (Term::atom("gen"), Term::atom("do_for_proc"), 2, Term::NIL);
+    let stack = Term::from(vec![Term::from(entry)]);
+    let reason = (Term::atom("function_clause"), stack);
+    let called = [scope.clone(), request, Term::atom("infinity")];
+    let call = (
+        Term::atom("gen_server"),
+        Term::atom("call"),
+        Term::from(called.to_vec()),
+    );
+    Err(Exception::Exit(Term::from((
+        Term::from(reason),
+        Term::from(call),
+    ))))
 }
 
-/// The pids in an argument, which is one or a list.
-fn pids(arguments: &[Term], function: &'static str) -> Result<Vec<Pid>, Exception> {
+fn function_clause(function: &'static str, arguments: &[Term]) -> Exception {
+    let (module, function) = (Atom::from_static(DEFAULT), Atom::from_static(function));
+    Exception::error(Term::atom("function_clause"), &module, &function, arguments)
+}
+
+/// A process of another node, or what is none: alone, or one of a list.
+fn not_local(bad: impl Into<Term>, members: &Term) -> Exception {
+    let entry =
+        |module, function, arity| Term::from((Term::atom(module), Term::atom(function), arity, Term::NIL));
+    let stack = match members {
+        Term::List(_) => vec![
+            entry("pg", "-ensure_local/1-fun-0-", 1),
+            entry("lists", "foreach_1", 2),
+        ],
+        _ => vec![entry("pg", "ensure_local", 1)],
+    };
+    Exception::Error {
+        reason: Term::from((Term::atom("nolocal"), bad.into())),
+        stack: Term::from(stack),
+    }
+}
+
+/// The pids in an argument, which is one or a list, all of this node. That is looked at before the scope is.
+fn pids(
+    me: &Process,
+    scope: &Atom,
+    arguments: &[Term],
+    function: &'static str,
+) -> Result<Vec<Pid>, Exception> {
     let members = arguments.last().unwrap_or(&Term::NIL);
-    wire::pids(members).ok_or_else(|| {
-        let bad = members
-            .as_list()
-            .and_then(|list| list.iter().find(|member| !matches!(member, Term::Pid(_))));
-        not_local(bad.unwrap_or_else(|| members.clone()), function, arguments)
+    if let Some(pids) = wire::pids(members) {
+        let us = me.node().name();
+        return match pids.iter().find(|pid| pid.node() != us) {
+            Some(other) => Err(not_local(other, members)),
+            None => Ok(pids),
+        };
+    }
+    Err(match members {
+        Term::List(list) => {
+            match list.iter().find(|member| !matches!(member, Term::Pid(_))) {
+                Some(bad) => not_local(bad, members),
+                // All are, and no list ends with what this one ends with.
+                None => function_clause(function, &with_scope(scope, arguments)),
+            }
+        }
+        _ => function_clause(function, &with_scope(scope, arguments)),
     })
 }
 
+fn with_scope(scope: &Atom, arguments: &[Term]) -> Vec<Term> {
+    let scope = std::iter::once(Term::from(scope.clone()));
+    scope.chain(arguments.iter().cloned()).collect()
+}
+
 fn join(me: &mut Process, scope: &Atom, arguments: &[Term]) -> Outcome {
-    let (group, pids) = (&arguments[0], pids(arguments, "join")?);
+    let (group, pids) = (&arguments[0], pids(me, scope, arguments, "join")?);
     let joined = match me.node().services().pg.find(scope) {
         Some(pg) => pg.join(group, pids),
         None => Err(JoinError::Ended),
     };
     match joined {
         Ok(()) => Ok(Term::atom("ok")),
-        Err(JoinError::NotLocal(pid)) => Err(not_local(pid, "join", arguments)),
+        Err(JoinError::NotLocal(pid)) => Err(not_local(pid, &arguments[1])),
         Err(JoinError::Ended) => Err(no_scope(scope, request("join_local", arguments))),
     }
 }
 
 fn leave(me: &mut Process, scope: &Atom, arguments: &[Term]) -> Outcome {
-    let (group, pids) = (&arguments[0], pids(arguments, "leave")?);
+    let (group, pids) = (&arguments[0], pids(me, scope, arguments, "leave")?);
     let left = match me.node().services().pg.find(scope) {
         Some(pg) => pg.leave(group, pids),
         None => Err(LeaveError::Ended),
@@ -117,7 +186,7 @@ fn leave(me: &mut Process, scope: &Atom, arguments: &[Term]) -> Outcome {
     match left {
         Ok(()) => Ok(Term::atom("ok")),
         Err(LeaveError::NotJoined) => Ok(Term::atom("not_joined")),
-        Err(LeaveError::NotLocal(pid)) => Err(not_local(pid, "leave", arguments)),
+        Err(LeaveError::NotLocal(pid)) => Err(not_local(pid, &arguments[1])),
         Err(LeaveError::Ended) => Err(no_scope(scope, request("leave_local", arguments))),
     }
 }
@@ -135,11 +204,23 @@ fn members(me: &mut Process, scope: &Atom, arguments: &[Term], of: fn(&Pg, Term)
     ))
 }
 
-fn groups(me: &mut Process, scope: &Atom, of: fn(&Pg) -> Vec<Term>) -> Outcome {
+fn groups(me: &mut Process, scope: &Atom, look: &'static str, of: fn(&Pg) -> Vec<Term>) -> Outcome {
     let pg = me.node().services().pg.find(scope);
     // There it is a table that is looked into.
-    pg.map(|pg| Term::from(of(&pg)))
-        .ok_or_else(|| badarg("which_groups", &[Term::from(scope.clone())]))
+    pg.map(|pg| Term::from(of(&pg))).ok_or_else(|| {
+        let pattern = if look == "match" {
+            crate::term!({(Term::atom("$1")), (Term::atom("_")), (Term::atom("_"))})
+        } else {
+            let head = crate::term!({(Term::atom("$1")), (Term::atom("_")), (Term::atom("$2"))});
+            let guard = crate::term!([{(Term::atom("=/=")), (Term::atom("$2")), []}]);
+            Term::from(vec![Term::from((
+                head,
+                guard,
+                Term::from(vec![Term::atom("$1")]),
+            ))])
+        };
+        badarg_in("ets", look, &[Term::from(scope.clone()), pattern], Some("id"))
+    })
 }
 
 fn monitor(me: &mut Process, scope: &Atom, arguments: &[Term]) -> Outcome {

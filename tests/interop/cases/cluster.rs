@@ -31,6 +31,21 @@ async fn eval(beam: &Beam, source: &str, expected: &str) {
     assert_eq!(beam.eval(source).await, expected, "{source}");
 }
 
+/// The functions of `global`, `pg`, `net_kernel` and `net_adm`, called on the subject, end as on a BEAM node, whatever their arguments.
+pub(crate) async fn functions(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let bob = bed.erl("bob", "b").start().await;
+    // Hidden, so that the two stay strangers.
+    let alice = bed.erl("alice", "a").hidden().start().await;
+    let differences = format!(
+        "call_table:differences('{}', '{}', call_table:cluster())",
+        bob.node(),
+        subject.node()
+    );
+    let found = alice.eval_in("table", differences, Duration::from_secs(100));
+    assert_eq!(found.await, "[]");
+}
+
 /// Every node of a list of hosts: `net_adm:world_list` as the subject does it, and as a BEAM node does it that finds the subject.
 pub(crate) async fn world(bed: Bed) {
     let subject = bed.subject().start().await;

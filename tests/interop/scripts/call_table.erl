@@ -2,10 +2,12 @@
 %% alike. In what is compared, the node called stands as '$node', its pids as '$pid' and its references as '$ref'; where in a source file an
 %% exception was raised is left out. What differs between any two nodes is compared by its shape.
 -module(call_table).
--export([differences/2, outcomes/2, calls/0]).
+-export([differences/2, differences/3, outcomes/2, calls/0, cluster/0]).
 
-differences(One, Other) ->
-    [{Call, {One, A}, {Other, B}} || Call <- lists:flatten(calls()), here(Call), {A, B} <- [{outcomes(One, Call), outcomes(Other, Call)}], A =/= B].
+differences(One, Other) -> differences(One, Other, calls()).
+
+differences(One, Other, Calls) ->
+    [{Call, {One, A}, {Other, B}} || Call <- lists:flatten(Calls), here(Call), {A, B} <- [{outcomes(One, Call), outcomes(Other, Call)}], A =/= B].
 
 %% A call is {Module, Function, Arguments} or {Module, Function, Arguments, View}, or {since, Release, Call}.
 calls() -> [
@@ -99,6 +101,45 @@ calls() -> [
     {no, where, []}, {no, where, [1]}, {lists, no_such, [[1]]}, {'Elixir.NoSuch', hello, [<<"x">>]}
 ].
 
+%% What makes a node one of a cluster, with arguments that are as they should be and with others.
+cluster() -> [
+    [{global, register_name, Args, reason} || Args <- [[x, 1], [x, '$sleeper', foo], [x, '$sleeper', {a, b, c}], [x, '$sleeper', fun erlang:node/0], [x]]],
+    {global, re_register_name, [x, foo]}, {global, re_register_name, [x, '$sleeper', foo], reason}, {global, register_name_external, [x, 1]},
+    {seq, [{global, register_name, [bed_x, '$sleeper', {no, where}]}, {global, whereis_name, [bed_x]}, {global, register_name, [bed_y, '$sleeper']}, {global, register_name, [bed_x, '$mortal']},
+        {global, re_register_name, [bed_y, '$sleeper']}, {global, unregister_name, [bed_x]}, {global, unregister_name, [bed_y]}, {global, registered_names, []}]},
+    {seq, [{global, register_name, [1, '$sleeper']}, {global, whereis_name, [1.0]}, {global, unregister_name, [1.0]}, {global, whereis_name, [1]}, {global, unregister_name, [1]}]},
+    {seq, [{global, register_name_external, [bed_e, '$self']}, {global, whereis_name, [bed_e]}, {global, unregister_name_external, [bed_e]}, {global, whereis_name, [bed_e]}]},
+    {global, send, [nobody, x]}, {global, send, [x]},
+    [{global, set_lock, Args, reason} || Args <- [[foo], [{a, b}, foo], [{a, b}, [foo], 0], [{a, b}, ['$node'], x], [{a, b}, ['$node'], -1], [{a, b}, ['$node'], 1.0], [{a, b, c}, ['$node'], 0], [{a, b}, ['$me' | x], 0], [{a, b}, [], 0], [{a, b}, ['$node', '$node'], 0]]],
+    [{global, del_lock, Args, reason} || Args <- [[foo], [{a, b}], [{a, b}, foo], [{a, b}, [foo]], [{nobodys, b}, ['$node']]]],
+    [{global, trans, [{bed_t, 1}, Fun, ['$node'], 0], reason} || Fun <- [fun erlang:node/0, foo, {erlang, node}, fun erlang:throw/1, fun erlang:garbage_collect/1, fun no:where/0]],
+    [{global, trans, Args, reason} || Args <- [[foo, fun erlang:node/0, ['$node'], 0], [{a, b}, fun erlang:node/0, foo, 0], [{a, b}, fun erlang:node/0, ['$node'], foo], [{a, b}, fun erlang:node/0, [foo], 0]]],
+    {global, sync, []}, {global, sync, [[foo]]}, {global, sync, [[]]},
+    [{global, resolve_it, [Fun, x, '$sleeper', '$self'], reason} || Fun <- [foo, {erlang, node}, fun erlang:max/2, fun global:notify_all_name/3]],
+    [{global, Fun, [x, 1, 2], reason} || Fun <- [random_exit_name, random_notify_name, notify_all_name]],
+    {global, start_link, []}, {global, no_such, []},
+    [{pg, Start, [Scope]} || Start <- [start, start_link], Scope <- [1, "x", undefined]],
+    {pg, which_groups, [bed_none], reason}, {pg, which_local_groups, [bed_none], reason}, {pg, which_groups, [1], reason}, {pg, get_members, [1, g]}, {pg, get_local_members, [1, g]}, {pg, get_members, [bed_none, g]},
+    [{pg, Fun, [bed_scope, g, Pids], reason} || Fun <- [join, leave], Pids <- [foo, [foo], ['$sleeper', foo], ['$sleeper' | foo], '$self', ['$sleeper', '$self'], 1, {'$sleeper'}]],
+    {seq, [{pg, start, [bed_scope]}, {pg, join, [bed_scope, g, ['$sleeper', '$sleeper']]}, {pg, join, [bed_scope, g, []]}, {pg, leave, [bed_scope, h, '$sleeper']}, {pg, leave, [bed_scope, g, []]}, {pg, get_members, [bed_scope, g]},
+        {pg, leave, [bed_scope, g, '$sleeper']}, {pg, get_members, [bed_scope, g]}, {pg, leave, [bed_scope, g, '$sleeper']}, {pg, leave, [bed_scope, g, '$sleeper']}, {pg, which_groups, [bed_scope]}]},
+    {erlang, nodes, [[visible | x]]}, {erlang, nodes, [[hidden, hidden]]},
+    [{net_kernel, monitor_nodes, Args} || Args <- [[foo], [1], [true, []], [true, [nodedown_reason, x, y]], [true, [{node_type, x}]], [true, [{node_type, all}, {node_type, visible}]], [true, [x, {node_type, visible}, {node_type, all}, {node_type, hidden}]],
+        [true, [{node_type, all}, {node_type, all}]], [foo, [x]], [false, [x]], [true, [{nodedown_reason, true}]]]],
+    [{since, 25, {net_kernel, monitor_nodes, [true, Options]}} || Options <- [foo, #{}, #{x => 1}, #{node_type => x}, #{nodedown_reason => x}, #{connection_id => true}, [connection_id]]],
+    {net_kernel, nodename, []}, {net_kernel, connecttime, []}, {net_kernel, epmd_module, []}, {net_kernel, protocol_childspecs, []}, {net_kernel, stop, []},
+    [{net_kernel, allow, [Nodes]} || Nodes <- [x, 1, [1], ['$me' | x]]],
+    {seq, [{net_kernel, verbose, [1]}, {net_kernel, verbose, [0]}]}, {net_kernel, verbose, [x]},
+    {net_kernel, disconnect, [1]}, {net_kernel, disconnect, [nonode@localhost]}, {since, 25, {net_kernel, async_disconnect, [1]}}, {net_kernel, dflag_unicode_io, ['$self']}, {net_kernel, dflag_unicode_io, [x]},
+    [{net_kernel, getopts, Args} || Args <- [['$me', [nodelay]], ['$me', [active]], ['$me', [x]], ['$me', []], ['$me', x], [nonode@localhost, [nodelay]], [1, []]]],
+    [{net_kernel, setopts, Args} || Args <- [['$me', [{nodelay, true}]], [nonode@localhost, []], ['$me', x], [1, []]]],
+    {net_kernel, node_info, ['$me', address], address},
+    {net_adm, dns_hostname, [localhost]}, {net_adm, dns_hostname, ["localhost"]}, {net_adm, dns_hostname, ['nobody.invalid']}, {net_adm, dns_hostname, [1]},
+    {net_adm, names, [{127, 0, 0, 1}], shape}, {net_adm, names, ['nobody.invalid']}, {net_adm, names, [1], reason}, {net_adm, names, [{1, 2}], reason},
+    {net_adm, ping_list, [x], reason}, {net_adm, ping_list, [[1]], reason}, {net_adm, ping_list, [['$me', nonode@localhost, '$node']]},
+    {net_adm, world_list, [x]}, {net_adm, world_list, [[]]}, {net_adm, world_list, ['$node', silent, 1]}
+].
+
 here({since, Release, _}) -> list_to_integer(erlang:system_info(otp_release)) >= Release;
 here(_) -> true.
 
@@ -159,6 +200,7 @@ view(sorted, Value, Node) -> lists:sort(neutral(Value, Node));
 view(keys, Value, _) when is_list(Value) -> lists:sort([element(1, Pair) || Pair <- Value, Pair =/= {registered_name, []}]);
 view(keys, {ok, Value}, _) -> {ok, lists:sort([element(1, Pair) || Pair <- Value])};
 view(node_keys, {ok, Value}, _) -> {ok, [{N, lists:sort([K || {K, _} <- Info])} || {N, Info} <- Value, N =:= node()]};
+view(address, {ok, {net_address, {Ip, Port}, Host, Protocol, Family}}, _) when is_integer(Port) -> {Ip, Host, Protocol, Family};
 view({contains, Wanted}, Value, _) ->
     Names = [case Item of {Name, _} -> Name; Name -> Name end || Item <- Value],
     Wanted -- Names;
@@ -167,6 +209,7 @@ view(reason, Value, Node) -> neutral(no_stacks(Value), Node);
 view(_, Value, Node) -> neutral(Value, Node).
 
 no_stacks({badrpc, {'EXIT', Reason}}) -> {badrpc, {'EXIT', no_stacks(Reason)}};
+no_stacks({'EXIT', Reason}) -> {'EXIT', no_stacks(Reason)};
 no_stacks({exception, Reason, Stack}) when is_list(Stack) -> {exception, no_stacks(Reason), '$stack'};
 no_stacks({Reason, [{_, _, _, _} | _]}) -> {no_stacks(Reason), '$stack'};
 no_stacks({Reason, []}) -> {no_stacks(Reason), '$stack'};
