@@ -9,6 +9,7 @@ mod erlang;
 mod erpc;
 mod gen_server;
 mod global;
+mod global_group;
 pub mod io;
 mod library;
 mod logger;
@@ -64,4 +65,5 @@ pub(crate) fn start(node: &Node, output: &io::Output, input: &io::Input, global:
     world::start(node);
     rex::start(node);
     global::start(node, global);
+    global_group::start(node);
 }

@@ -98,6 +98,39 @@ pub(crate) async fn groups_of_theirs(bed: Bed) {
     .await;
 }
 
+/// A BEAM node's `global_group` finds the names of the subject, which is in no group.
+pub(crate) async fn asked_for_names(bed: Bed) {
+    let subject = bed.subject().start().await;
+    let alice = bed.erl("alice", "a").start().await;
+    let rust = subject.node();
+    assert_eq!(super::ping::ping(&alice, rust).await, "pong");
+    eval(
+        &alice,
+        "global:sync(), yes = global:register_name(me, self()), ok",
+        "ok",
+    )
+    .await;
+    let place = format!("{{node, '{rust}'}}");
+    for (asked, found) in [
+        (
+            format!("global_group:whereis_name({place}, me) =:= self()"),
+            "true",
+        ),
+        (format!("global_group:whereis_name({place}, nobody)"), "undefined"),
+        (format!("global_group:registered_names({place})"), "[me]"),
+        (
+            format!("global_group:send({place}, me, hello) =:= self() andalso receive hello -> told end"),
+            "told",
+        ),
+        (
+            format!("global_group:send({place}, nobody, hello)"),
+            "{badarg,{nobody,hello}}",
+        ),
+    ] {
+        eval(&alice, &asked, found).await;
+    }
+}
+
 /// A node that is kept connected is there again whenever it has died and come back, though this one connects to nobody by itself.
 pub(crate) async fn kept(bed: Bed) {
     let node = Node::builder(format!("kept@{}", bed.rust_host_name()))

@@ -251,6 +251,7 @@ pub(crate) fn all() -> Vec<Case> {
         case!(global::cut_one_way).needs_hosts(),
         case!(cluster::global_by_us).rust_only(),
         case!(cluster::functions).both(),
+        case!(cluster::asked_for_names).both(),
         case!(cluster::node_events).rust_only(),
         case!(cluster::world).needs_hosts(),
         case!(cluster::groups_of_theirs).needs_hosts(),

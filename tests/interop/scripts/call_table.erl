@@ -137,7 +137,12 @@ cluster() -> [
     {net_adm, dns_hostname, [localhost]}, {net_adm, dns_hostname, ["localhost"]}, {net_adm, dns_hostname, ['nobody.invalid']}, {net_adm, dns_hostname, [1]},
     {net_adm, names, [{127, 0, 0, 1}], shape}, {net_adm, names, ['nobody.invalid']}, {net_adm, names, [1], reason}, {net_adm, names, [{1, 2}], reason},
     {net_adm, ping_list, [x], reason}, {net_adm, ping_list, [[1]], reason}, {net_adm, ping_list, [['$me', nonode@localhost, '$node']]},
-    {net_adm, world_list, [x]}, {net_adm, world_list, [[]]}, {net_adm, world_list, ['$node', silent, 1]}
+    {net_adm, world_list, [x]}, {net_adm, world_list, [[]]}, {net_adm, world_list, ['$node', silent, 1]},
+    [{global_group, Fun, []} || Fun <- [global_groups, own_nodes, sync, get_own_nodes, get_own_nodes_with_errors, info]],
+    {global_group, monitor_nodes, [x]}, {global_group, ng_add_check, ['$me', ['$me']]}, {global_group, ng_add_check, ['$me', normal, ['$me']]},
+    [{seq, [{global, register_name, [bed_g, '$self']}, {global_group, whereis_name, Place ++ [bed_g]}, {global_group, send, Place ++ [bed_g, bed_hello]}, {global_group, registered_names, Place}, {global, unregister_name, [bed_g]},
+        {global_group, whereis_name, Place ++ [bed_g]}, {global_group, send, Place ++ [bed_g, bed_hello]}]} || Place <- [[{node, '$node'}], [{group, g}], [{node, nonode@localhost}], [foo], [{foo, 1}]]],
+    {global_group, whereis_name, [nobody]}, {global_group, send, [nobody, x]}
 ].
 
 here({since, Release, _}) -> list_to_integer(erlang:system_info(otp_release)) >= Release;
