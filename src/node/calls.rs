@@ -188,7 +188,7 @@ impl Node {
             group_leader,
             module,
             function,
-            arity,
+            arity: arity.into(),
             options: OPTIONS,
             token: None,
             arguments,

@@ -151,7 +151,7 @@ impl Process {
             group_leader: self.group_leader(),
             module,
             function,
-            arity,
+            arity: arity.into(),
             options: options.raw(),
             token: None,
             arguments,
@@ -221,13 +221,10 @@ impl Options {
                 View::Atom(name) if name == "link" => read.link = true,
                 View::Atom(name) if name == "monitor" => read.monitor = true,
                 View::Tuple(_) => {
-                    let [name, _] = option.tuple()?;
+                    let [name, value] = option.tuple()?;
                     match name.as_atom()?.as_str()? {
                         "monitor" => read.monitor = true,
-                        // They tune BEAM's scheduler and heap.
-                        "priority" | "fullsweep_after" | "min_heap_size" | "min_bin_vheap_size"
-                        | "max_heap_size" | "message_queue_data" | "async_dist" => {}
-                        _ => return None,
+                        name => tuning(name, value)?,
                     }
                 }
                 _ => return None,
@@ -235,6 +232,29 @@ impl Options {
         }
         Some(read)
     }
+}
+
+/// Checks an option that tunes BEAM's scheduler and heap: it has no effect, but a value that it cannot have is refused.
+fn tuning(name: &str, value: TermRef<'_>) -> Option<()> {
+    let atom = |known: &[&str]| {
+        let word = value
+            .as_atom()
+            .and_then(|word| word.as_str().map(|word| known.contains(&word)));
+        word.unwrap_or(false)
+    };
+    let possible = match name {
+        "priority" => atom(&["low", "normal", "high", "max"]),
+        "message_queue_data" => atom(&["on_heap", "off_heap", "mixed"]),
+        "async_dist" => atom(&["true", "false"]),
+        "fullsweep_after" | "min_heap_size" | "min_bin_vheap_size" | "scheduler" => is_size(&value),
+        "max_heap_size" => is_size(&value) || matches!(value.view(), View::Map(_)),
+        _ => false,
+    };
+    possible.then_some(())
+}
+
+fn is_size(value: &TermRef<'_>) -> bool {
+    matches!(value.view(), View::Integer(size) if size >= 0)
 }
 
 /// Serves a spawn request that came over `via`.
@@ -253,7 +273,7 @@ pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connect
     let function = (
         request.module.clone(),
         request.function.clone(),
-        usize::from(request.arity),
+        usize::try_from(request.arity).unwrap_or(usize::MAX),
     );
     if !node.may_spawn(origin.as_ref(), &function) {
         let refusal = reply(

@@ -598,13 +598,13 @@ impl Fields<'_> {
         }
     }
 
-    fn function(&mut self) -> Result<(Atom, Atom, u8), ControlError> {
+    fn function(&mut self) -> Result<(Atom, Atom, u32), ControlError> {
         let Some(rest) = self.rest.strip_prefix(&[tag::SMALL_TUPLE, 3]) else {
             return Err(self.wrong(Field::Function, Expected::Function));
         };
         self.rest = rest;
         let (module, function) = (self.atom(Field::Function)?, self.atom(Field::Function)?);
-        let arity = u8::try_from(self.unsigned(Field::Function)?);
+        let arity = u32::try_from(self.unsigned(Field::Function)?);
         Ok((
             module,
             function,

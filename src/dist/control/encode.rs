@@ -337,7 +337,7 @@ impl SpawnRequest {
         to.tuple(3);
         to.atom(&self.module);
         to.atom(&self.function);
-        to.small(self.arity);
+        to.unsigned(self.arity.into());
         to.term(&self.options);
         to.token(self.token.as_ref());
     }

@@ -241,8 +241,8 @@ pub struct SpawnRequest {
     pub module: Atom,
     /// The function.
     pub function: Atom,
-    /// How many arguments it takes.
-    pub arity: u8,
+    /// How many arguments it takes. Beyond 255 no function has so many, but whoever spawns may give them.
+    pub arity: u32,
     /// The options, a list.
     pub options: RawTerm,
     /// The trace token.

@@ -340,7 +340,7 @@ fn invalid_messages() {
     assert_eq!(error(large), field(35, Field::Id, Expected::Integer));
     let flags = term!({31, (our_reference()), (ours()), (1 << 27), (theirs())});
     assert_eq!(error(flags), field(31, Field::Flags, Expected::Integer));
-    let function = term!({29, (their_reference()), (theirs()), (theirs()), {m, f, 256}, []});
+    let function = term!({29, (their_reference()), (theirs()), (theirs()), {m, f, (1_i64 << 32)}, []});
     assert_eq!(error(function), field(29, Field::Function, Expected::Function));
 
     // Senders of another node. For those of 2, 6, 22 and the like nobody cares.

@@ -228,6 +228,24 @@ pub(crate) async fn spawning_on_subject(bed: Bed) {
     }
     let bad = "R = spawn_request(N, erlang, self, [], [nonsense]), {M(), R}";
     check(&alice, &subject, bad, "{{spawn_reply, R, error, badopt}, R}").await;
+    for option in [
+        "{priority, foo}",
+        "{fullsweep_after, -1}",
+        "{min_heap_size, x}",
+        "{max_heap_size, []}",
+        "{message_queue_data, 1}",
+    ] {
+        let bad = format!("R = spawn_request(N, erlang, self, [], [{option}]), {{M(), R}}");
+        check(&alice, &subject, &bad, "{{spawn_reply, R, error, badopt}, R}").await;
+    }
+    let possible = "[begin R = spawn_request(N, erlang, self, [], [Option]), {spawn_reply, R, Answer, _} = M(), Answer end || Option <- \
+                    [{priority, max}, {fullsweep_after, 0}, {min_heap_size, 9}, {min_bin_vheap_size, 9}, {max_heap_size, 9999}, \
+                    {max_heap_size, #{size => 9999}}, {message_queue_data, off_heap}]] -- [ok, ok, ok, ok, ok, ok, ok]";
+    check(&alice, &subject, possible, "[]").await;
+    // More arguments than a function can have.
+    let many = "{P, R} = spawn_monitor(N, no, where, lists:duplicate(300, a)), {'DOWN', R, process, P, {undef, _}} = M(), \
+                rpc:call(N, erlang, is_alive, [])";
+    check(&alice, &subject, many, "true").await;
     let external = "{P, R} = spawn_monitor(N, fun erlang:self/0), {M(), P, R}";
     check(
         &alice,
