@@ -162,6 +162,11 @@ impl Process {
         self.cell.birth()?.origin.as_ref()
     }
 
+    /// The process that spawned this one, if one did.
+    pub(crate) fn parent(&self) -> Option<&Pid> {
+        Some(&self.cell.birth()?.parent)
+    }
+
     /// Notes on whose behalf it runs, and what.
     pub(crate) fn born_of(&self, parent: &Pid, function: (Atom, Atom, usize)) {
         let ours = parent.node() == self.node.name();
@@ -169,7 +174,7 @@ impl Process {
         self.cell.born(Birth {
             origin,
             parent: parent.clone(),
-            function,
+            function: Some(function),
         });
     }
 
@@ -347,10 +352,15 @@ impl Process {
         (child.run(body), reference)
     }
 
-    /// A new process with the group leader of this one.
+    /// A new process with the group leader of this one, which is its parent.
     fn child(&self) -> Self {
         let child = self.node.process();
         child.set_group_leader(self.group_leader());
+        child.cell.born(Birth {
+            origin: None,
+            parent: self.pid().clone(),
+            function: None,
+        });
         child
     }
 

@@ -288,7 +288,7 @@ pub(super) fn serve(node: &Node, request: SpawnRequest, via: Option<&Arc<Connect
     cell.born(Birth {
         origin,
         parent: request.from.clone(),
-        function,
+        function: Some(function),
     });
     watch(&cell, &request, &options, via, out);
     let answer = reply(&request, &options, Ok(me.pid().clone()));

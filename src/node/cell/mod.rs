@@ -44,8 +44,8 @@ pub(crate) struct Birth {
     /// The node on whose behalf it runs, if not this one.
     pub(crate) origin: Option<Atom>,
     pub(crate) parent: Pid,
-    /// Module, name and arity.
-    pub(crate) function: (Atom, Atom, usize),
+    /// Module, name and arity, if it has a name.
+    pub(crate) function: Option<(Atom, Atom, usize)>,
 }
 
 #[derive(Debug)]

@@ -368,7 +368,7 @@ impl Cell {
                 .collect(),
             trap_exit: state.trap_exit,
             group_leader: state.leader.clone(),
-            initial_call: self.birth().map(|birth| birth.function.clone()),
+            initial_call: self.birth().and_then(|birth| birth.function.clone()),
             parent: self.birth().map(|birth| birth.parent.clone()),
         })
     }

@@ -150,6 +150,8 @@ pub struct Context {
     process: Process,
     continuation: Option<Term>,
     timeout: Option<Duration>,
+    /// Who spawned the server, and ends it.
+    parent: Option<Pid>,
 }
 
 impl Context {
@@ -201,10 +203,14 @@ impl Node {
 
 /// Runs a server as this process, until it ends: for servers under a [`Supervisor`](super::Supervisor).
 ///
+/// An exit signal of the process that has spawned this one, the supervisor say, ends the server with its reason even if it traps exits: it
+/// goes to [`GenServer::terminate`], and not to [`GenServer::info`].
+///
 /// # Errors
 /// Always with the reason for which the server ends, unless that is `normal`.
 pub async fn run_server(process: Process, mut server: impl GenServer) -> Result<(), ExitReason> {
     let mut context = Context {
+        parent: process.parent().cloned(),
         process,
         continuation: None,
         timeout: None,
@@ -214,7 +220,7 @@ pub async fn run_server(process: Process, mut server: impl GenServer) -> Result<
         Ok(()) => return Ok(()),
         Err(reason) => reason,
     };
-    if !(reason == ExitReason::NORMAL || reason == ExitReason::SHUTDOWN) {
+    if !is_orderly(&reason) {
         error!(server = %context.process.pid(), %reason, state = %server.state(), "generic server terminating");
     }
     server.terminate(&mut context, &reason).await;
@@ -264,9 +270,24 @@ async fn handle(
         Ok(Request::Cast(request)) => server.cast(context, request).await,
         Ok(Request::Info(_)) | Err(_) => match System::read(&message) {
             Some(request) => system::handle(server, context, request).await,
-            None => server.info(context, message).await,
+            None => match ended_by(context.parent.as_ref(), &message) {
+                Some(reason) => Err(reason),
+                None => server.info(context, message).await,
+            },
         },
     }
+}
+
+/// The reason that the parent gives for a server to end, if the message is that.
+fn ended_by(parent: Option<&Pid>, message: &Message) -> Option<ExitReason> {
+    let Message::Exit(exit) = message else { return None };
+    (parent == Some(&exit.from)).then(|| exit.reason.decode().map_or(ExitReason::KILL, ExitReason::from))
+}
+
+/// Whether a process with this reason ended as it should: `normal`, `shutdown` or `{shutdown, _}`.
+pub(super) fn is_orderly(reason: &ExitReason) -> bool {
+    let tagged = || Some(reason.term().as_tuple()?.array::<2>()?[0] == Term::atom("shutdown"));
+    *reason == ExitReason::NORMAL || *reason == ExitReason::SHUTDOWN || tagged().unwrap_or(false)
 }
 
 /// Logs a message that nobody has asked for.

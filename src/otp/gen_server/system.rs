@@ -4,8 +4,8 @@
 //! releases whose aliases have five words, and before that hands through what it is given.
 
 use super::super::call::Caller;
-use super::{Context, GenServer};
-use crate::node::{ExitReason, Message, Process};
+use super::{Context, GenServer, ended_by};
+use crate::node::{ExitReason, Message};
 use crate::term::{List, Term};
 
 /// A system message.
@@ -38,7 +38,7 @@ pub(super) async fn handle(
     while let Some(System { from, request }) = next {
         let answer = match request.as_atom().map(|word| word.as_str()) {
             Some("get_state") => stated(&from, server.state()),
-            Some("get_status") => status(server, &context.process, suspended),
+            Some("get_status") => status(server, context, suspended),
             Some("suspend") => {
                 suspended = true;
                 Term::atom("ok")
@@ -62,8 +62,13 @@ pub(super) async fn handle(
         if !suspended {
             return Ok(());
         }
-        // Only system messages get through to a server that is suspended.
-        next = context.process.recv_select(System::read).await;
+        // Only system messages get through to a server that is suspended, and its parent's word that it is to end.
+        let parent = context.parent.clone();
+        let received = context.process.recv_select(move |message| {
+            let ended = ended_by(parent.as_ref(), message).map(Err);
+            ended.or_else(|| System::read(message).map(Ok))
+        });
+        next = received.await.transpose()?;
     }
     Ok(())
 }
@@ -153,23 +158,25 @@ fn debug(what: &Term) -> Term {
         }
         Some([kind, flag]) if kind.is_atom("log") && flag.is_atom("get") => crate::term!({ok, []}),
         Some([_, flag]) if flag.is_atom("false") => Term::atom("ok"),
-        _ => crate::term!({unknown_debug, (what.clone())}),
+        _ => Term::atom("unknown_debug"),
     }
 }
 
 /// `{status, Pid, {module, gen_server}, [Dictionary, SystemState, Parent, Debug, Misc]}`.
-fn status(server: &impl GenServer, process: &Process, suspended: bool) -> Term {
+fn status(server: &impl GenServer, context: &Context, suspended: bool) -> Term {
+    let process = &context.process;
     let text = |text: &str| Term::List(List::from_chars(text));
     let state = Term::atom(if suspended { "suspended" } else { "running" });
     let name = process
         .name()
         .map_or_else(|| process.pid().to_string(), |name| name.to_string());
-    // A server of ours has nobody above it that it would end with.
-    let parent = Term::from(process.pid().clone());
+    // Where nobody spawned it, it stands for itself, as in OTP one that was started without a link.
+    let parent = Term::from(context.parent.as_ref().unwrap_or(process.pid()).clone());
+    let ancestors: Vec<Term> = context.parent.iter().map(Term::from).collect();
     let module = Term::atom(server.module());
     let dictionary = crate::term!([
         {(Term::atom("$initial_call")), {(module), init, 1}},
-        {(Term::atom("$ancestors")), []}
+        {(Term::atom("$ancestors")), (ancestors)}
     ]);
     let header = text(&format!("Status for generic server {name}"));
     let misc = crate::term!([

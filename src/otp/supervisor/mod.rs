@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 pub use report::{Event, Report};
 
 use super::call::Caller;
-use super::gen_server::{Context, GenServer, run_server};
+use super::gen_server::{Context, GenServer, is_orderly, run_server};
 use crate::node::{Exit, ExitReason, Message, Node, Process};
 use crate::term;
 use crate::term::{Atom, Map, Pid, Term};
@@ -617,10 +617,4 @@ impl Supervising {
             }
         }
     }
-}
-
-/// Whether a process with this reason ended as it should: `normal`, `shutdown` or `{shutdown, _}`.
-fn is_orderly(reason: &ExitReason) -> bool {
-    let tagged = || Some(reason.term().as_tuple()?.array::<2>()?[0] == Term::atom("shutdown"));
-    *reason == ExitReason::NORMAL || *reason == ExitReason::SHUTDOWN || tagged().unwrap_or(false)
 }

@@ -52,6 +52,53 @@ async fn next(reports: &mut mpsc::UnboundedReceiver<Report>) -> Report {
         .unwrap()
 }
 
+/// Traps exits, and says for what reason it ends.
+struct Trapping(mpsc::UnboundedSender<ExitReason>);
+
+impl GenServer for Trapping {
+    async fn init(&mut self, context: &mut Context) -> Result<(), ExitReason> {
+        context.process().trap_exit(true);
+        Ok(())
+    }
+
+    async fn terminate(&mut self, _: &mut Context, reason: &ExitReason) {
+        self.0.send(reason.clone()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn servers_that_trap_exits_end_with_their_supervisor() {
+    let node = node().await;
+    for suspended in [false, true] {
+        let (told, mut reasons) = mpsc::unbounded_channel();
+        let (supervisor, mut reports) = reporting(Strategy::OneForOne);
+        let server =
+            Child::new(1, move |me| run_server(me, Trapping(told.clone()))).shutdown(Shutdown::Infinity);
+        let supervisor = supervisor.child(server).start(&node);
+        let server = pid_of(&next(&mut reports).await);
+        let mut me = node.process();
+        // An exit signal of anyone else is a message.
+        me.exit_other(&server, Term::atom("bye")).await.unwrap();
+        if suspended {
+            let from = (me.pid().clone(), Term::from(1));
+            me.send(&server, (Term::atom("system"), from, Term::atom("suspend")))
+                .await
+                .unwrap();
+            assert_eq!(me.recv().await.unwrap().term().unwrap(), term!({1, ok}));
+        }
+        let monitor = me.monitor(&server).await;
+        me.exit_other(&supervisor, ExitReason::SHUTDOWN).await.unwrap();
+        let reason = tokio::time::timeout(PATIENCE, reasons.recv()).await.unwrap();
+        assert_eq!(reason, Some(ExitReason::SHUTDOWN));
+        let down = me.recv().await.unwrap().term().unwrap();
+        assert_eq!(
+            down,
+            term!({(Term::atom("DOWN")), (monitor), process, (server), shutdown})
+        );
+    }
+    node.shutdown().await;
+}
+
 #[tokio::test]
 async fn reports_read_as_those_of_otp() {
     let node = node().await;
