@@ -9,7 +9,7 @@ use super::message::Item;
 use super::signal::Outbox;
 use super::{Destination, ExitReason, Node, Until, task};
 use crate::dist::Unsendable;
-use crate::dist::control::{self, Control, Exit2, Target};
+use crate::dist::control::{self, Control, Exit2, GroupLeader, Target};
 use crate::etf::{Encode, RawTerm};
 use crate::term::{Atom, Pid, Reference, Term};
 
@@ -401,6 +401,22 @@ impl Process {
         Ok(())
     }
 
+    /// Gives any process another group leader, as `erlang:group_leader/2`; `false` when it is one of this node that does not live.
+    pub(crate) async fn lead(&self, pid: &Pid, leader: Pid) -> bool {
+        if pid.node() == self.node.name() {
+            return self.node.set_group_leader(pid, leader);
+        }
+        let change = GroupLeader {
+            from: Some(self.pid().clone()),
+            leader,
+            to: pid.clone(),
+        };
+        let signal = Control::GroupLeader(change);
+        // As in Erlang, nobody is told that it could not be sent.
+        self.node.send_signal(pid.node().clone(), signal).await.ok();
+        true
+    }
+
     /// Sends an exit signal to the process behind an alias, as `erlang:exit(Alias, Reason, [priority])` of OTP 28: one that traps
     /// exits receives the message before others that wait, if it made the alias for that.
     ///
@@ -411,10 +427,20 @@ impl Process {
         alias: &Reference,
         reason: impl Into<ExitReason>,
     ) -> Result<(), SendError> {
+        self.exit_alias(alias, reason, true).await
+    }
+
+    /// The same, and without priority as well.
+    pub(crate) async fn exit_alias(
+        &self,
+        alias: &Reference,
+        reason: impl Into<ExitReason>,
+        priority: bool,
+    ) -> Result<(), SendError> {
         let exit = Exit2 {
             from: self.pid().clone(),
             to: Target::Alias(alias.clone()),
-            priority: true,
+            priority,
             token: None,
             reason: reason.into().raw(),
         };

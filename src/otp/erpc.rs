@@ -6,7 +6,7 @@
 
 use crate::etf::RawTerm;
 use crate::node::{Call, Exception, Function, Node, Outcome, Process};
-use crate::term::{Atom, Term};
+use crate::term::{Atom, List, Term};
 use std::future::pending;
 use std::panic::resume_unwind;
 use tokio::task::JoinSet;
@@ -58,7 +58,7 @@ fn end(process: &Process, arguments: &[Term], outcome: Outcome) -> Outcome {
 
 /// A stack trace down to the function that was called, and no further, as `erpc` cuts it.
 pub(super) fn whole(stack: Term, module: &Term, function: &Term, list: &Term) -> Term {
-    let (Term::List(entries), Term::List(list)) = (&stack, list) else {
+    let (Term::List(entries), Some(list)) = (&stack, proper(list)) else {
         return stack;
     };
     // A trace that somebody gave stays as it is.
@@ -98,9 +98,14 @@ pub(super) fn allowed(me: &Process, module: &Term, function: &Term, list: &Term)
     }
 }
 
+/// A list of arguments.
+pub(super) fn proper(arguments: &Term) -> Option<&List> {
+    arguments.as_list().filter(|list| list.is_proper())
+}
+
 /// `apply(Module, Function, Arguments)` in the process `me`.
 pub(super) fn apply(me: Process, module: &Term, function: &Term, arguments: &Term) -> Call {
-    let (Term::Atom(module), Term::Atom(function), Term::List(list)) = (module, function, arguments) else {
+    let (Term::Atom(module), Term::Atom(function), Some(list)) = (module, function, proper(arguments)) else {
         let arguments = [module.clone(), function.clone(), arguments.clone()];
         return Call::Done(Err(super::erlang::badarg("apply", &arguments)));
     };

@@ -149,19 +149,12 @@ fn info(rex: &Process, message: &Term) {
     }
 }
 
-/// What `rpc:call/4` gives for what the function did.
+/// What `rex` answers for what the function did. `{'EXIT', _}` that was thrown goes as it is: it is the caller's side that takes it for a failure.
 fn result(outcome: Result<Term, Exception>) -> Term {
     let failed = |reason: Term| Term::from((Term::atom("badrpc"), (Term::atom("EXIT"), reason)));
     match outcome {
-        Err(Exception::Throw(value)) if is_exit(&value) => Term::from((Term::atom("badrpc"), value)),
         Ok(value) | Err(Exception::Throw(value)) => value,
         Err(Exception::Exit(reason)) => failed(reason),
         Err(Exception::Error { reason, stack }) => failed(Term::from((reason, stack))),
     }
-}
-
-/// `{'EXIT', _}`, which `rpc` takes for a failure when it is thrown.
-fn is_exit(value: &Term) -> bool {
-    let pair = value.as_tuple().and_then(|tuple| tuple.array::<2>());
-    pair.is_some_and(|[tag, _]| tag.is_atom("EXIT"))
 }

@@ -220,6 +220,8 @@ impl Rpc<'_> {
         })?;
         match value.as_tuple().and_then(|tuple| tuple.array::<2>()) {
             Some([tag, reason]) if tag.is_atom("badrpc") => Err(RpcError::BadRpc(reason)),
+            // As OTP has it, whether it was thrown or given.
+            Some([tag, _]) if tag.is_atom("EXIT") => Err(RpcError::BadRpc(value)),
             _ => Ok(value),
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use processes::Sending;
 
-use super::erpc::apply;
+use super::erpc::{apply, proper};
 use crate::dist::Cookie;
 use crate::node::{Call, Exception, ExitReason, Node, NodeType, Outcome, Process, SpawnOptions};
 use crate::term::{Atom, Term};
@@ -20,7 +20,7 @@ use crate::term::{Atom, Term};
 type Function = fn(&Process, &[Term]) -> Option<Term>;
 
 /// The functions that are done at once; `None` is `badarg`.
-const FUNCTIONS: [(&str, usize, Function); 58] = [
+const FUNCTIONS: [(&str, usize, Function); 57] = [
     ("node", 0, |me, _| Some(me.node().name().into())),
     ("node", 1, |_, arguments| node_of(arguments.first()?)),
     ("nodes", 0, |me, _| {
@@ -61,14 +61,6 @@ const FUNCTIONS: [(&str, usize, Function); 58] = [
         processes::info(me.node(), arguments.first()?, arguments.get(1))
     }),
     ("group_leader", 0, |me, _| Some(me.group_leader().into())),
-    ("group_leader", 2, |me, arguments| {
-        let [Term::Pid(leader), Term::Pid(pid)] = arguments else {
-            return None;
-        };
-        me.node()
-            .set_group_leader(pid, leader.clone())
-            .then(|| Term::from(true))
-    }),
     ("disconnect_node", 1, |me, arguments| {
         Some(match arguments.first()? {
             Term::Atom(node) => Term::from(me.node().disconnect(node)),
@@ -130,7 +122,7 @@ const FUNCTIONS: [(&str, usize, Function); 58] = [
     }),
     ("unique_integer", 1, |me, arguments| {
         let known = |option: &Term| option.is_atom("positive") || option.is_atom("monotonic");
-        let options = arguments.first()?.as_list()?;
+        let options = proper(arguments.first()?)?;
         options
             .iter()
             .all(|option| known(&option))
@@ -204,6 +196,12 @@ pub(super) fn start(node: &Node) {
         }
         _ => Err(badarg("link", &arguments)),
     });
+    erlang.function("group_leader", 2, async |me, arguments| {
+        match arguments.as_slice() {
+            [Term::Pid(leader), Term::Pid(pid)] if me.lead(pid, leader.clone()).await => Ok(Term::from(true)),
+            _ => Err(badarg("group_leader", &arguments)),
+        }
+    });
     erlang.function("monitor", 2, async |me, arguments| {
         processes::monitor(&me, &arguments).await
     });
@@ -235,6 +233,11 @@ fn raising(node: &Node) {
         [Term::Pid(pid), reason] => {
             // As in Erlang, nobody is told that it could not be sent.
             me.exit_other(pid, ExitReason::from(reason.clone())).await.ok();
+            Ok(Term::from(true))
+        }
+        // Of OTP 28.
+        [Term::Reference(alias), reason] => {
+            me.exit_alias(alias, reason.clone(), false).await.ok();
             Ok(Term::from(true))
         }
         _ => Err(badarg("exit", &arguments)),
@@ -306,9 +309,10 @@ async fn spawn(me: &Process, name: &'static str, arguments: &[Term], options: Sp
         [Term::Atom(node), call @ ..] if call.len() == 3 => (node.clone(), call),
         call => (me.node().name().clone(), call),
     };
-    let [Term::Atom(module), Term::Atom(function), Term::List(list)] = call else {
+    let [Term::Atom(module), Term::Atom(function), list] = call else {
         return Err(badarg(name, arguments));
     };
+    let list = proper(list).ok_or_else(|| badarg(name, arguments))?;
     let function = (module.clone(), function.clone());
     let list: Vec<Term> = list.iter().collect();
     match me.spawn_on(&node, function, list, options).await {
@@ -379,6 +383,9 @@ pub(super) fn apply_fun(me: Process, arguments: &[Term]) -> Result<Call, Excepti
     let [fun, list] = arguments else {
         return Err(badarg("apply", arguments));
     };
+    if matches!(fun, Term::Fun(_)) && proper(list).is_none() {
+        return Err(badarg("apply", arguments));
+    }
     if let Term::Fun(fun) = fun
         && let Some((module, function, arity)) = fun.as_export()
     {
@@ -460,8 +467,10 @@ fn exported(me: &Process, arguments: &[Term]) -> Option<bool> {
     let [Term::Atom(module), Term::Atom(function), Term::Integer(arity)] = arguments else {
         return None;
     };
-    let arity = usize::try_from(*arity).ok()?;
-    Some(me.node().function(module, function, arity).is_some())
+    // None has less than no arguments.
+    let found =
+        usize::try_from(*arity).is_ok_and(|arity| me.node().function(module, function, arity).is_some());
+    Some(found)
 }
 
 fn cookie(cookie: &Cookie) -> Option<Term> {

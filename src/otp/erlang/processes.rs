@@ -44,6 +44,9 @@ pub(super) fn info(node: &Node, pid: &Term, items: Option<&Term>) -> Option<Term
             Some(Term::from(all))
         }
         Some(Term::List(items)) => {
+            if !items.is_proper() {
+                return None;
+            }
             let names: Vec<Term> = items.iter().collect();
             if !names.iter().all(Info::knows) {
                 return None;
@@ -245,7 +248,7 @@ pub(super) async fn send(
     let [to, message, ..] = arguments else {
         return Err(badarg(function, arguments));
     };
-    let (mut noconnect, mut nosuspend) = (false, sending == Sending::NoSuspend);
+    let (mut noconnect, mut nosuspend, mut priority) = (false, sending == Sending::NoSuspend, false);
     if let Some(options) = arguments.get(2) {
         let known = |option: &Term| {
             let name = option.as_atom().map(Atom::as_str);
@@ -255,6 +258,7 @@ pub(super) async fn send(
             Term::List(options) if options.is_proper() && options.iter().all(|option| known(&option)) => {
                 noconnect = options.iter().any(|option| option.is_atom("noconnect"));
                 nosuspend |= options.iter().any(|option| option.is_atom("nosuspend"));
+                priority = options.iter().any(|option| option.is_atom("priority"));
             }
             _ => return Err(super::badarg_because(function, arguments, "badopt")),
         }
@@ -271,6 +275,9 @@ pub(super) async fn send(
     let connected = node.is_none_or(|node| me.node().is_connected(&node));
     let sent = if noconnect && !connected {
         "noconnect"
+    } else if let (Destination::Alias(alias), true) = (&destination, priority) {
+        me.send_priority(alias, message.clone()).await.ok();
+        "ok"
     } else if !nosuspend || !connected {
         me.send(destination, message.clone()).await.ok();
         "ok"
@@ -323,12 +330,16 @@ pub(super) fn demonitor(me: &Process, arguments: &[Term]) -> Option<Term> {
     let Term::Reference(reference) = arguments.first()? else {
         return None;
     };
+    // Monitors of this node's processes are references of it.
+    if reference.node() != me.node().name() {
+        return None;
+    }
     let mut held = true;
     match arguments.get(1) {
         None => {
             me.demonitor(reference);
         }
-        Some(Term::List(options)) => {
+        Some(Term::List(options)) if options.is_proper() => {
             let names: Vec<Atom> = options
                 .iter()
                 .map(|option| Some(option.as_atom()?.clone()))
@@ -356,7 +367,8 @@ pub(super) fn list_to_pid(node: &Node, text: &Term) -> Option<Term> {
         .strip_prefix("<0.")?
         .strip_suffix('>')?
         .split('.')
-        .map(|number| number.parse::<u32>().ok());
+        // No sign, which Rust reads too.
+        .map(|number| number.parse::<u32>().ok().filter(|_| !number.starts_with('+')));
     let (Some(Some(id)), Some(Some(serial)), None) = (numbers.next(), numbers.next(), numbers.next()) else {
         return None;
     };

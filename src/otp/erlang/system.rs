@@ -22,17 +22,19 @@ const MEMORY: [&str; 9] = [
 
 /// `memory/0`.
 pub(super) fn memory(node: &Node) -> Option<Term> {
-    let pairs = MEMORY.map(|kind| Term::from((Term::atom(kind), bytes(node, kind).unwrap_or(0))));
+    let bytes = Bytes::now(node);
+    let pairs = MEMORY.map(|kind| Term::from((Term::atom(kind), bytes.of(kind).unwrap_or(0))));
     Some(Term::from(pairs))
 }
 
 /// `memory/1`.
 pub(super) fn memory_of(node: &Node, wanted: &Term) -> Option<Term> {
+    let bytes = Bytes::now(node);
     match wanted {
-        Term::Atom(kind) => bytes(node, kind).map(Term::from),
-        Term::List(kinds) => {
+        Term::Atom(kind) => bytes.of(kind).map(Term::from),
+        Term::List(kinds) if kinds.is_proper() => {
             let pairs = kinds.iter().map(|kind| {
-                let size = bytes(node, kind.as_atom()?)?;
+                let size = bytes.of(kind.as_atom()?)?;
                 Some(Term::from((kind, size)))
             });
             Some(Term::from(pairs.collect::<Option<Vec<_>>>()?))
@@ -41,22 +43,33 @@ pub(super) fn memory_of(node: &Node, wanted: &Term) -> Option<Term> {
     }
 }
 
-/// The program's memory is the total; what waits in mailboxes is that of the processes.
-fn bytes(node: &Node, kind: &str) -> Option<u64> {
-    let processes = || {
+/// What memory there is at one time, in bytes: the program's is the total, what waits in mailboxes is that of the processes, and the rest is
+/// the system's.
+struct Bytes {
+    total: u64,
+    processes: u64,
+}
+
+impl Bytes {
+    fn now(node: &Node) -> Self {
         let infos = node.processes();
         let bytes = infos
             .iter()
             .filter_map(|pid| Some(node.process_info(pid)?.mailbox_bytes));
-        u64::try_from(bytes.sum::<usize>()).unwrap_or(u64::MAX)
-    };
-    Some(match kind {
-        "total" => resident(),
-        "system" => resident().saturating_sub(processes()),
-        "processes" | "processes_used" => processes(),
-        "atom" | "atom_used" | "binary" | "code" | "ets" => 0,
-        _ => return None,
-    })
+        let processes = u64::try_from(bytes.sum::<usize>()).unwrap_or(u64::MAX);
+        let total = resident().max(processes);
+        Self { total, processes }
+    }
+
+    fn of(&self, kind: &str) -> Option<u64> {
+        Some(match kind {
+            "total" => self.total,
+            "system" => self.total - self.processes,
+            "processes" | "processes_used" => self.processes,
+            "atom" | "atom_used" | "binary" | "code" | "ets" => 0,
+            _ => return None,
+        })
+    }
 }
 
 /// The memory of this program that is in use, in bytes; 0 where the system does not say.

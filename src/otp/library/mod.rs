@@ -108,7 +108,7 @@ fn init(node: &Node) {
                 None => 0,
                 Some(Term::Integer(status)) if *status >= 0 => i32::try_from(status & 0xff).unwrap_or(1),
                 Some(Term::List(text)) if text.to_text().is_some() => 1,
-                Some(_) => return Err(function_clause("init", "stop", &arguments)),
+                Some(_) => return Err(error_in(Atom::from_static("badarg"), "init", "stop", 1)),
             };
             stop(&me, status);
             Ok(Term::atom("ok"))

@@ -16,10 +16,6 @@ pub(super) fn start(node: &Node) {
         });
         io.function(name, 2, move |me, arguments| async move {
             match arguments.as_slice() {
-                // A device and a format without arguments.
-                [device, format] if device_of(&me, device).is_some() && !is_text(device) => {
-                    print(&me, name, 2, Some(device), formatted(format, &Term::NIL)).await
-                }
                 [format, list] => print(&me, name, 2, None, formatted(format, list)).await,
                 _ => Err(badarg(name, 2)),
             }
@@ -32,23 +28,22 @@ pub(super) fn start(node: &Node) {
         });
     }
     put_chars(node);
-    for (name, control) in [("write", "~w"), ("print", "~p")] {
-        let text = |value: &Term| Term::from(vec![value.clone()]);
-        io.function(name, 1, move |me, arguments| async move {
-            let [value] = arguments.as_slice() else {
-                return Err(badarg(name, 1));
-            };
-            let format = Term::List(List::from_chars(control));
-            print(&me, name, 1, None, formatted(&format, &text(value))).await
-        });
-        io.function(name, 2, move |me, arguments| async move {
-            let [device, value] = arguments.as_slice() else {
-                return Err(badarg(name, 2));
-            };
-            let format = Term::List(List::from_chars(control));
-            print(&me, name, 2, Some(device), formatted(&format, &text(value))).await
-        });
-    }
+    let written = |value: &Term| {
+        let format = Term::List(List::from_chars("~w"));
+        formatted(&format, &Term::from(vec![value.clone()]))
+    };
+    io.function("write", 1, move |me, arguments| async move {
+        let [value] = arguments.as_slice() else {
+            return Err(badarg("write", 1));
+        };
+        print(&me, "write", 1, None, written(value)).await
+    });
+    io.function("write", 2, move |me, arguments| async move {
+        let [device, value] = arguments.as_slice() else {
+            return Err(badarg("write", 2));
+        };
+        print(&me, "write", 2, Some(device), written(value)).await
+    });
 }
 
 fn put_chars(node: &Node) {
@@ -67,10 +62,6 @@ fn put_chars(node: &Node) {
     io.function("nl", 1, async |me, arguments| {
         print(&me, "nl", 1, arguments.first(), plain(&Term::from("\n"))).await
     });
-}
-
-fn is_text(term: &Term) -> bool {
-    matches!(term, Term::List(_) | Term::Binary(_))
 }
 
 fn plain(chars: &Term) -> Term {
@@ -113,9 +104,25 @@ async fn print(
     };
     match me.ask_device(leader, request).await {
         Ok(_) => Ok(Term::atom("ok")),
-        Err(IoError::Refused(_)) => Err(badarg(function, arity)),
+        Err(IoError::Refused(why)) => Err(error_in(refused(&why), "io", function, arity)),
         Err(_) => Err(error_in(Atom::from_static("terminated"), "io", function, arity)),
     }
+}
+
+/// Why printing fails that a device refuses, as `io` has it.
+fn refused(why: &Term) -> Atom {
+    let untranslatable = || {
+        why.as_tuple()?
+            .array::<3>()?
+            .first()
+            .map(|tag| tag.is_atom("no_translation"))
+    };
+    Atom::from_static(match why.as_atom().map(Atom::as_str) {
+        Some("terminated") => "terminated",
+        Some("calling_self") => "calling_self",
+        None if untranslatable().unwrap_or(false) => "no_translation",
+        _ => "badarg",
+    })
 }
 
 fn badarg(function: &'static str, arity: usize) -> Exception {

@@ -26,6 +26,20 @@ pub(crate) async fn rpc_to_subject(bed: Bed) {
         ),
         ("rpc:call(N, timer, sleep, [5000], 100)", "{badrpc, timeout}"),
         ("rpc:block_call(N, erlang, node, []) =:= N", "true"),
+        (
+            "gen_server:call({rex, N}, {call, erlang, throw, [{'EXIT', x}], group_leader()})",
+            "{'EXIT', x}",
+        ),
+        (
+            "rpc:block_call(N, erlang, throw, [{'EXIT', x}])",
+            "{badrpc, {'EXIT', x}}",
+        ),
+        // What a device refuses.
+        (
+            "[begin G = spawn(fun() -> receive {io_request, F, R, _} -> F ! {io_reply, R, {error, Why}} end end), \
+             {badrpc, {'EXIT', {Error, _}}} = rpc:call(N, io, format, [G, \"x\", []]), Error end || Why <- [terminated, {no_translation, unicode, latin1}, enospc]]",
+            "[terminated, no_translation, badarg]",
+        ),
         ("rpc:cast(N, erlang, send, [self(), hello]), M()", "hello"),
         ("rpc:yield(rpc:async_call(N, erlang, node, [])) =:= N", "true"),
         (

@@ -314,6 +314,19 @@ pub(crate) async fn priority(bed: Bed) {
     if bed.release() < 28 {
         return node.shutdown().await;
     }
+    // By a function of ours that a BEAM node calls.
+    for (call, expected) in [
+        ("erlang, send, [A, message, [priority]]", "[message,ordinary]"),
+        ("erlang, send, [A, message]", "[ordinary,message]"),
+        ("erlang, exit, [A, bye]", "[ordinary,bye]"),
+    ] {
+        let called = format!(
+            "(fun() -> process_flag(trap_exit, true), A = alias([priority]), self() ! ordinary, rpc:call('{}', {call}), \
+             [receive {{'EXIT', _, X}} -> X; X -> X after 30000 -> none end || _ <- [1, 2]] end)()",
+            node.name()
+        );
+        assert_eq!(alice.eval(called).await, expected, "{call}");
+    }
     // Theirs to ours, and ours to theirs, through aliases that were made for it.
     let kind = AliasKind {
         priority: true,

@@ -27,7 +27,7 @@ calls() -> [
     {erlang, error, [x]}, {erlang, error, [{a, [1]}]}, {erlang, error, [x, [1, 2]]}, {erlang, error, [x, none]}, {since, 24, {erlang, error, [x, [1], [{error_info, #{}}]]}},
     {erlang, throw, [x]}, {erlang, throw, [{a, #{b => 1.5}}]}, {erlang, raise, [error, x, []]}, {erlang, raise, [exit, x, []]}, {erlang, raise, [throw, x, []]}, {erlang, raise, [foo, x, []]},
     {erlang, raise, [error, x, [{m, f, 1, []}]]},
-    {erlang, apply, [erlang, node, []]}, {erlang, apply, [erlang, node, x]}, {erlang, apply, [1, 2, []]}, {erlang, apply, [no, where, [1]]},
+    {erlang, apply, [erlang, node, []]}, {erlang, apply, [erlang, node, x]}, {erlang, apply, [1, 2, []]}, {erlang, apply, [erlang, node, [a | b]]}, {since, 24, {erlang, apply, [fun erlang:node/0, [a | b]]}}, {since, 24, {erlang, apply, [fun erlang:node/0, x]}}, {erlang, apply, [no, where, [1]]},
     {erlang, apply, [fun erlang:node/0, []]}, {erlang, apply, [fun erlang:is_alive/0, []]}, {erlang, apply, [fun no:where/1, [1]]}, {erlang, apply, [foo, []]}, {erlang, apply, [fun erlang:throw/1, [x]]},
     {erlang, whereis, [rex]}, {erlang, whereis, [nobody]}, {erlang, whereis, [1]}, {erlang, whereis, []},
     {erlang, registered, [], {contains, [rex, net_kernel, global_name_server, user]}},
@@ -45,7 +45,7 @@ calls() -> [
     {since, 26, {erlang, process_info, ['$sleeper', {dictionary, a}]}},
     {erlang, process_info, ['$sleeper', [status, trap_exit, links, registered_name]]}, {erlang, process_info, ['$sleeper', []]}, {erlang, process_info, ['$sleeper', [foo]]}, {erlang, process_info, ['$dead', status]}, {erlang, process_info, ['$dead', [status]]},
     {erlang, process_info, ['$self', status]}, {erlang, process_info, ['$dead', foo]},
-    {erlang, group_leader, []}, {erlang, group_leader, [a, b]}, {seq, [{erlang, group_leader, ['$self', '$sleeper']}, {erlang, process_info, ['$sleeper', group_leader]}]}, {erlang, group_leader, ['$self', '$dead']},
+    {erlang, group_leader, []}, {erlang, group_leader, [a, b]}, {erlang, group_leader, ['$self', '$local']}, {seq, [{erlang, group_leader, ['$self', '$sleeper']}, {erlang, process_info, ['$sleeper', group_leader]}]}, {erlang, group_leader, ['$self', '$dead']},
     {erlang, monitor_node, ['$me', true]}, {erlang, monitor_node, ['$me', false]}, {erlang, monitor_node, ['$node', true]}, {erlang, monitor_node, [1, true]}, {erlang, monitor_node, ['$me', foo]}, {erlang, monitor_node, [nonode@localhost, true]},
     {erlang, monitor_node, ['$me', true, []]}, {erlang, monitor_node, ['$me', true, [allow_passive_connect]]}, {erlang, monitor_node, ['$me', true, [foo]]},
     {erlang, disconnect_node, [nonode@localhost]}, {erlang, disconnect_node, ['$node']}, {erlang, disconnect_node, [1], alive},
@@ -63,14 +63,15 @@ calls() -> [
     {since, 24, {erlang, system_info, [emu_type]}}, {since, 27, {erlang, system_info, [ets_count], shape}}, {since, 26, {erlang, system_info, [async_dist]}},
     {erlang, monotonic_time, [], shape}, {erlang, monotonic_time, [millisecond], shape}, {since, 24, {erlang, monotonic_time, [native], shape}}, {erlang, monotonic_time, [foo]}, {erlang, monotonic_time, [0]}, {erlang, monotonic_time, [1000], shape},
     {erlang, system_time, [], shape}, {erlang, system_time, [second], shape}, {erlang, system_time, [foo]}, {erlang, time_offset, [], shape}, {erlang, time_offset, [second], shape}, {erlang, timestamp, [], shape}, {erlang, now, [], shape},
-    {erlang, unique_integer, [], shape}, {erlang, unique_integer, [[positive]], shape}, {erlang, unique_integer, [[positive, monotonic]], shape}, {erlang, unique_integer, [[foo]]}, {erlang, unique_integer, [1]},
+    {erlang, unique_integer, [], shape}, {erlang, unique_integer, [[positive]], shape}, {erlang, unique_integer, [[positive, monotonic]], shape}, {erlang, unique_integer, [[foo]]}, {erlang, unique_integer, [[positive | x]]}, {erlang, nodes, [[visible | x]]}, {erlang, process_info, ['$sleeper', [status | x]]}, {erlang, function_exported, [erlang, node, -1]}, {erlang, list_to_pid, ["<0.+1.0>"]},
+    {erlang, demonitor, ['$ref'], reason}, {erlang, demonitor, ['$ref', [info]], reason}, {io, format, [standard_io, "bed"], reason}, {io, print, [x]}, {init, stop, [foo]}, {init, stop, [-1]}, {erlang, unique_integer, [1]},
     {erlang, date, [], shape}, {erlang, time, [], shape}, {erlang, localtime, [], shape}, {erlang, universaltime, [], shape},
     {erlang, function_exported, [erlang, node, 0]}, {erlang, function_exported, [no, where, 0]}, {erlang, function_exported, [1, 2, 3]}, {erlang, module_loaded, [erlang]}, {erlang, module_loaded, [no_such]}, {erlang, module_loaded, [1]},
     {erlang, loaded, [], {contains, [erlang, rpc, erpc, code, init, net_kernel, timer]}}, {erlang, pre_loaded, [], {contains, [erlang, init]}},
     {erlang, pid_to_list, ['$sleeper'], shape}, {erlang, pid_to_list, [1]}, {erlang, ref_to_list, [1]}, {erlang, list_to_pid, ["<0.1.0>"]}, {erlang, list_to_pid, [x]}, {erlang, is_builtin, [erlang, node, 0]}, {erlang, is_builtin, [no, where, 0]},
     {erlang, unlink, ['$sleeper']}, {erlang, unlink, [1]}, {erlang, monitor, [process, '$sleeper']}, {erlang, monitor, [process, 1]}, {erlang, monitor, [foo, '$sleeper']}, {erlang, demonitor, [1]},
     {erlang, process_flag, [trap_exit, true]}, {erlang, process_flag, [foo, true]}, {erlang, process_flag, [trap_exit, foo]}, {erlang, link, [1]},
-    {erlang, spawn, [timer, sleep, [0]]}, {erlang, spawn, [timer, sleep, x]}, {erlang, spawn, ['$node', timer, sleep, [0]]}, {erlang, spawn_link, [timer, sleep, [0]]}, {erlang, spawn_monitor, [timer, sleep, [0]]},
+    {erlang, spawn, [timer, sleep, [0]]}, {erlang, spawn, [timer, sleep, x]}, {erlang, spawn, [timer, sleep, [0 | a]]}, {erlang, spawn, ['$node', timer, sleep, [0]]}, {erlang, spawn_link, [timer, sleep, [0]]}, {erlang, spawn_monitor, [timer, sleep, [0]]},
     {since, 24, {erlang, halt, [foo]}}, {erlang, no_such_function, []},
     {erlang, get, [a]}, {erlang, garbage_collect, []}, {erlang, garbage_collect, ['$sleeper']}, {erlang, yield, []},
     {timer, sleep, [0]}, {timer, sleep, [10]}, {timer, sleep, [x]}, {timer, sleep, [-1]}, {timer, tc, [erlang, is_alive, []], shape}, {timer, no_such, [1]},
@@ -82,7 +83,7 @@ calls() -> [
     {net_kernel, longnames, []}, {since, 25, {net_kernel, get_state, []}}, {net_kernel, verbose, [0]}, {net_kernel, allow, [[]]}, {net_kernel, allow, [x], alive}, {since, 25, {net_kernel, allowed, []}},
     {rpc, call, ['$node', erlang, node, []]}, {rpc, call, ['$me', erlang, throw, [x]]}, {rpc, call, ['$me', erlang, exit, [x]]}, {rpc, call, ['$me', erlang, error, [x]]}, {rpc, call, ['$me', no, where, [1]]}, {rpc, call, [nonode@localhost, erlang, node, []]},
     {rpc, call, ['$me', timer, sleep, [60000], 10]}, {rpc, call, ['$me', erlang, is_alive, [], infinity]}, {rpc, call, ['$me', erlang, is_alive, [], 5000]}, {since, 24, {rpc, call, [1, 2, 3, 4]}}, {since, 24, {rpc, call, ['$me', erlang, is_alive, [], foo]}},
-    {rpc, block_call, ['$me', erlang, is_alive, []]}, {rpc, block_call, ['$me', erlang, is_alive, [], 5000]}, {rpc, block_call, ['$me', erlang, exit, [x]]}, {rpc, block_call, [nonode@localhost, erlang, node, []]},
+    {rpc, block_call, ['$me', erlang, is_alive, []]}, {rpc, block_call, ['$me', erlang, is_alive, [], 5000]}, {rpc, block_call, ['$me', erlang, exit, [x]]}, {rpc, block_call, ['$me', erlang, throw, [{'EXIT', x}]]}, {rpc, block_call, [nonode@localhost, erlang, node, []]},
     {rpc, cast, ['$me', erlang, is_alive, []]}, {rpc, cast, [nonode@localhost, erlang, is_alive, []]}, {rpc, multicall, [['$me', '$node'], erlang, is_alive, []]}, {rpc, multicall, [erlang, is_alive, []]}, {rpc, multicall, [erlang, is_alive, [], 5000]},
     {rpc, multicall, [['$me', nonode@localhost], erlang, is_alive, []]}, {rpc, multicall, [['$me', nonode@localhost], erlang, exit, [x], 5000]}, {rpc, abcast, [['$me'], nobody, x]}, {rpc, abcast, [nobody, x]}, {rpc, sbcast, [['$me'], nobody, x]}, {rpc, sbcast, [['$me', '$node'], rex, x]},
     {rpc, eval_everywhere, [erlang, is_alive, []]}, {rpc, eval_everywhere, [['$me'], erlang, is_alive, []]}, {rpc, pinfo, ['$sleeper', status]}, {rpc, pinfo, ['$self', trap_exit]},
@@ -176,6 +177,8 @@ fill('$node', Node, _) -> Node;
 fill('$me', _, _) -> node();
 fill('$self', _, _) -> self();
 fill('$sleeper', _, Sleeper) -> Sleeper;
+fill('$ref', _, _) -> make_ref();
+fill('$local', _, _) -> spawn(timer, sleep, [1000]);
 fill('$mortal', Node, _) -> spawn(Node, timer, sleep, [infinity]);
 fill('$dead', Node, _) ->
     {Pid, Monitor} = spawn_monitor(Node, erlang, is_alive, []),
