@@ -601,6 +601,7 @@ pub(crate) async fn policy(bed: Bed) {
         .deny("*", What::Call("erlang", "halt"))
         .allow("*", What::Call("erlang", "*"))
         .allow("*", What::Call("rpc", "call"))
+        .allow("*", What::Call("global", "trans"))
         .allow("*", What::Spawn("timer", "sleep"))
         .allow("*", What::Send("net_kernel"))
         .allow("*", What::Send("open"))
@@ -641,6 +642,15 @@ pub(crate) async fn policy(bed: Bed) {
         (
             "rpc:call(N, rpc, call, [N, erlang, halt, []])",
             "{badrpc,{'EXIT',not_allowed}}",
+        ),
+        // A fun that another function is to call is called on behalf of who asks for it, too.
+        (
+            "rpc:call(N, global, trans, [{l, self()}, fun erlang:is_alive/0, [N], 0])",
+            "true",
+        ),
+        (
+            "element(1, element(2, element(2, rpc:call(N, global, trans, [{l, self()}, fun erlang:halt/0, [N], 0]))))",
+            "not_allowed",
         ),
         ("rpc:call(N, init, stop, [])", "{badrpc,{'EXIT',not_allowed}}"),
         (
