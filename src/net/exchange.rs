@@ -26,7 +26,7 @@ const SHARE: usize = 256 * 1024;
 const ENOUGH: usize = 64 * 1024;
 
 /// A question may come in so many messages: a monitor and what is asked.
-const QUESTION: usize = 2;
+const QUESTION: u64 = 2;
 
 /// The two ends of a socket and what is between them and the queue. The connection's task has it, or, for a moment, who sends.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub(super) struct Exchange<T> {
     answered: bool,
     /// Whether others have had their turn since then, who may have more to write.
     gathered: bool,
-    /// Whether no more than one question was read last.
+    /// How many messages were read, since that was told last, and whether the last are no more than one question.
+    received: u64,
     question: bool,
     /// Until when what could be written is put off.
     put_off: Option<Instant>,
@@ -55,6 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             unwritten: Transmit::default(),
             answered: false,
             gathered: false,
+            received: 0,
             question: false,
             put_off: None,
             failed: None,
@@ -111,12 +113,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             if self.gathers(cx, outbound) {
                 return Ok(());
             }
+            let received = (
+                std::mem::take(&mut self.received),
+                std::mem::take(&mut self.question),
+            );
             let Taken {
                 any,
                 closing,
                 ticks,
                 put_off,
-            } = outbound.take(cx, &mut self.unwritten, std::mem::take(&mut self.question), now);
+            } = outbound.take(cx, &mut self.unwritten, received, now);
             self.put_off = put_off;
             if let Some((ticks, transition)) = ticks {
                 self.connection.set_ticks(ticks, transition, now);
@@ -161,6 +167,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
             count += 1;
             router.control(control);
         }
+        self.received += count;
         self.question = (1..=QUESTION).contains(&count);
         Ok(done)
     }

@@ -91,6 +91,9 @@ struct Shared {
 
 struct State {
     write: WriteHalf,
+    /// How many messages have been received and sent.
+    received: u64,
+    sent: u64,
     /// The bytes that the driver has taken and not yet written.
     backlog: usize,
     /// When the socket last took some of the backlog, as far as that was looked at: while the connection is busy.
@@ -124,6 +127,8 @@ impl Outbound {
     pub(super) fn new(write: WriteHalf, flags: Flags, limit: usize, unread_limit: usize) -> Self {
         let state = State {
             write,
+            received: 0,
+            sent: 0,
             backlog: 0,
             taken: clock(),
             full: false,
@@ -284,9 +289,16 @@ impl Outbound {
         self.lock().bytes()
     }
 
+    /// How many messages have been received over the connection and how many have been sent, ticks aside.
+    pub fn messages(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.received, state.sent)
+    }
+
     fn push(&self, mut state: MutexGuard<'_, State>, control: &Control) -> Result<(), SendError> {
         let first = state.bytes() == 0;
         state.write.send(control)?;
+        state.sent += 1;
         if state.puts_off(control, first) {
             // The driver is to know until when.
             let driver = state.driver.take_if(|_| first);
@@ -334,15 +346,16 @@ impl Outbound {
     }
 
     /// The driver takes what is ready to be written and adds it to what it has not written yet; where that is nothing, it rests and is woken for
-    /// what comes. `question` is whether it has just read one, and no more.
+    /// what comes. `received` is how many messages it has just read, and whether they are but a question.
     pub(super) fn take(
         &self,
         cx: &Context<'_>,
         unwritten: &mut Transmit,
-        question: bool,
+        (received, question): (u64, bool),
         now: Instant,
     ) -> Taken {
         let mut state = self.lock();
+        state.received += received;
         let progress = state.backlog == 0 || unwritten.remaining() < state.backlog;
         let open = state.phase == Phase::Open;
         state.put_off = state.put_off.filter(|until| open && now < *until);

@@ -334,6 +334,11 @@ impl Node {
         Some(self.0.connections.up(node)?.number())
     }
 
+    /// How many messages have come from a node that is connected, and how many have gone to it.
+    pub(crate) fn messages_with(&self, node: &Atom) -> Option<(u64, u64)> {
+        Some(self.0.connections.up(node)?.outbound.messages())
+    }
+
     /// Where a node is that is connected, on transports that have addresses.
     pub(crate) fn address_of(&self, node: &Atom) -> Option<SocketAddr> {
         self.0.connections.up(node)?.address()

@@ -167,6 +167,7 @@ async fn the_connection_s_task_does_not_wake_itself() {
     }
     // One as it begins.
     assert_eq!(turns.load(Ordering::Relaxed), 1 + 3);
+    assert_eq!(asking.messages(), (3, 3));
 }
 
 #[tokio::test(start_paused = true)]

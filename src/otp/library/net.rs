@@ -367,13 +367,14 @@ fn info(node: &Node, peer: &Atom) -> Option<Vec<Term>> {
     let owner = node
         .whereis("net_kernel")
         .map_or_else(|| Term::atom("undefined"), Term::from);
+    let (received, sent) = node.messages_with(peer).unwrap_or_default();
     let pairs = [
         ("owner", owner),
         ("state", Term::atom("up")),
         ("address", net_address(node, peer)),
         ("type", Term::atom(if hidden { "hidden" } else { "normal" })),
-        ("in", Term::from(0)),
-        ("out", Term::from(0)),
+        ("in", Term::from(received)),
+        ("out", Term::from(sent)),
     ];
     Some(
         pairs

@@ -44,6 +44,12 @@ pub(crate) async fn functions(bed: Bed) {
     );
     let found = alice.eval_in("table", differences, Duration::from_secs(100));
     assert_eq!(found.await, "[]");
+    // What has gone between the two is more than that by now.
+    let counted = format!(
+        "begin {{ok, I}} = rpc:call('{}', net_kernel, node_info, [node()]), [proplists:get_value(K, I) > 100 || K <- [in, out]] end",
+        subject.node()
+    );
+    eval(&alice, &counted, "[true,true]").await;
 }
 
 /// Every node of a list of hosts: `net_adm:world_list` as the subject does it, and as a BEAM node does it that finds the subject.
