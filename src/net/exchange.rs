@@ -229,7 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Exchange<T> {
     }
 }
 
-/// Wakes this task once others have run, without waking another thread for it.
+/// Wakes this task once others have run. Another thread is woken for it only where there are no others on this one.
 fn after_others(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

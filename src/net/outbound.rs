@@ -64,7 +64,7 @@ pub(super) trait WriteInPlace: Send + Sync {
 }
 
 /// What the driver has got of its queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Taken {
     /// Whether there was something to write.
     pub(super) any: bool,

@@ -352,12 +352,12 @@ impl Process {
         (child.run(body), reference)
     }
 
-    /// A new process with the group leader of this one, which is its parent.
+    /// A new process with this one for its parent, its group leader, and on whose behalf it runs.
     fn child(&self) -> Self {
         let child = self.node.process();
         child.set_group_leader(self.group_leader());
         child.cell.born(Birth {
-            origin: None,
+            origin: self.origin().cloned(),
             parent: self.pid().clone(),
             function: None,
         });

@@ -33,7 +33,7 @@ pub(crate) use signals::abandon;
 pub(crate) struct Cell {
     pid: Pid,
     number: Number,
-    /// How it came into being, where a spawn request or a call did that.
+    /// How it came into being, where another process, a spawn request or a call did that.
     birth: OnceLock<Box<Birth>>,
     state: Mutex<State>,
 }

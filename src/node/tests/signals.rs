@@ -365,3 +365,19 @@ async fn a_receive_ends_in_time_and_takes_only_what_it_wants() {
     let other = me.recv_as::<u8>().await;
     assert!(matches!(other, Err(ReceiveError::Type(_))), "{other:?}");
 }
+
+/// So that a policy is asked about what it calls as about what its parent does.
+#[tokio::test]
+async fn what_a_process_spawns_runs_on_whose_behalf_it_does() {
+    let node = lone().await;
+    let peer = Pid::new(Atom::from_static("peer@localhost"), 1, 0, 5);
+    let (me, own) = (node.process(), node.process());
+    let function = (Atom::from_static("m"), Atom::from_static("f"), 0);
+    me.born_of(&peer, function);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    me.spawn_link(async move |child| Ok(tell.send(child.origin().cloned()).unwrap_or_default()));
+    assert_eq!(told.await.unwrap().as_ref(), Some(peer.node()));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    own.spawn_monitor(async move |child| Ok(tell.send(child.origin().cloned()).unwrap_or_default()));
+    assert_eq!(told.await.unwrap(), None);
+}
