@@ -375,9 +375,15 @@ async fn what_a_process_spawns_runs_on_whose_behalf_it_does() {
     let function = (Atom::from_static("m"), Atom::from_static("f"), 0);
     me.born_of(&peer, function);
     let (tell, told) = tokio::sync::oneshot::channel();
-    me.spawn_link(async move |child| Ok(tell.send(child.origin().cloned()).unwrap_or_default()));
+    me.spawn_link(async move |child| {
+        tell.send(child.origin().cloned()).unwrap();
+        Ok(())
+    });
     assert_eq!(told.await.unwrap().as_ref(), Some(peer.node()));
     let (tell, told) = tokio::sync::oneshot::channel();
-    own.spawn_monitor(async move |child| Ok(tell.send(child.origin().cloned()).unwrap_or_default()));
+    own.spawn_monitor(async move |child| {
+        tell.send(child.origin().cloned()).unwrap();
+        Ok(())
+    });
     assert_eq!(told.await.unwrap(), None);
 }
